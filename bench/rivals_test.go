@@ -1,0 +1,14 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+)
+
+func TestAMissingProxyIsAnErrorThatSaysWhatToDo(t *testing.T) {
+	_, _, err := installed(context.Background(), "no-such-proxy", "-v")
+	if err == nil || !strings.Contains(err.Error(), "bench/setup.sh") || !strings.Contains(err.Error(), "-without no-such-proxy") {
+		t.Fatalf("error %v", err)
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/admin"
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/idempotency"
+	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
+	"github.com/fsm-integrations/sidecar/policy"
+	"github.com/fsm-integrations/sidecar/proxy"
+)
+
+// process is a whole sidecar, running. start builds and serves it; stop takes it down in reverse.
+type process struct {
+	file    string
+	level   *slog.LevelVar
+	log     *slog.Logger
+	letters *dlq.Spool
+	keys    *idempotency.Embedded
+	server  *proxy.Server
+	admin   *http.Server
+	probes  *http.Server
+
+	adminAddr, probesAddr net.Addr
+	done                  context.CancelFunc // ends the background work
+	expired               chan struct{}      // closed when it has
+}
+
+// adminHeaderTimeout bounds how long a stranger may take to say what it wants, on admin and probes.
+const adminHeaderTimeout = 5 * time.Second
+
+// start opens the stores, serves admin and probes, and then the application. What it opened it closes again when any
+// of it fails.
+func start(doc *config.Document, logs io.Writer) (p *process, err error) {
+	p = &process{file: doc.File, level: new(slog.LevelVar), expired: make(chan struct{})}
+	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
+	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat)
+	defer func() {
+		if err != nil {
+			p.closeStores()
+		}
+	}()
+	if p.letters, err = dlq.Open(dlq.Config{Dir: doc.DLQ.Dir, MaxBytes: int64(doc.DLQ.MaxBytes), Retention: doc.DLQ.Retention.D()}); err != nil {
+		return nil, err
+	}
+	if p.keys, err = idempotency.OpenEmbedded(filepath.Join(doc.DLQ.Dir, "keys.db"), idempotency.EmbeddedOptions{}); err != nil {
+		return nil, err
+	}
+	build := currentBuild()
+	metrics := telemetry.NewMetrics(build.Version, build.Commit)
+	p.server = proxy.New(policy.Deps{Keys: p.keys, Letters: p.letters, Secrets: secret.NewResolver(), Metrics: metrics, Log: p.log}, build.Version)
+	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	if err = p.listen(doc, admin.Probes(p.server, handler)); err != nil {
+		return nil, err
+	}
+	if err = p.server.Use(doc); err != nil {
+		p.closeListeners()
+		return nil, err
+	}
+	p.server.NoteReload(doc.File, "")
+	background, cancel := context.WithCancel(context.Background())
+	p.done = cancel
+	go p.expire(background)
+	p.log.Info("serving", "proxy", doc.Listen.Proxy, "admin", p.adminAddr.String(), "probes", p.probesAddr.String(),
+		"adapters", len(doc.Adapters), "version", build.Version)
+	return p, nil
+}
+
+// listen serves the operator's side: admin and probes. They answer before the application's side does, so that a
+// probe can tell starting from gone.
+func (p *process) listen(doc *config.Document, probes http.Handler) error {
+	door := admin.New(admin.Config{Controller: p.server, Letters: p.letters, Log: p.log, Reload: p.reload})
+	var err error
+	if p.admin, p.adminAddr, err = p.serve(doc.Listen.Admin, door); err != nil {
+		return fmt.Errorf("listen.admin: %w", err)
+	}
+	if p.probes, p.probesAddr, err = p.serve(doc.Listen.Probes, probes); err != nil {
+		_ = p.admin.Close()
+		return fmt.Errorf("listen.probes: %w", err)
+	}
+	return nil
+}
+
+func (p *process) serve(address string, h http.Handler) (*http.Server, net.Addr, error) {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: adminHeaderTimeout, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)}
+	go func() {
+		if err := s.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+			p.log.Error("listener stopped", "address", address, "error", err.Error())
+		}
+	}()
+	return s, socket.Addr(), nil
+}
+
+// reload reads the file again and serves it. An invalid file changes nothing.
+func (p *process) reload(context.Context) error {
+	doc, err := loadRunnable(p.file)
+	if err == nil {
+		err = p.server.Use(doc)
+	}
+	if err != nil {
+		p.log.Error("configuration not reloaded; the earlier one stays", "file", p.file, "faults", strings.Split(strings.TrimSpace(err.Error()), "\n"))
+		p.server.NoteReload(p.file, err.Error())
+		return err
+	}
+	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
+	p.server.NoteReload(p.file, "")
+	p.log.Info("configuration reloaded", "file", p.file, "adapters", len(doc.Adapters))
+	return nil
+}
+
+// expire removes letters past their retention, once an hour.
+func (p *process) expire(ctx context.Context) {
+	defer close(p.expired)
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		ids, err := p.letters.Expire(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			p.log.Error("letters past their retention could not be removed", "error", err.Error())
+		}
+		for _, id := range ids {
+			p.log.Warn("letter removed: it is past its retention", "letter_id", id)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stop drains within the given time and closes everything.
+func (p *process) stop(drain time.Duration) error {
+	p.log.Info("draining", "within", drain.String())
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	err := p.server.Shutdown(ctx)
+	p.done()
+	<-p.expired
+	p.closeListeners()
+	p.closeStores()
+	if err != nil {
+		p.log.Error("stopped", "error", err.Error())
+		return err
+	}
+	p.log.Info("stopped")
+	return nil
+}
+
+func (p *process) closeListeners() {
+	_ = p.admin.Close()
+	_ = p.probes.Close()
+}
+
+func (p *process) closeStores() {
+	if p.keys != nil {
+		if err := p.keys.Close(); err != nil {
+			p.log.Error("closing", "error", err.Error())
+		}
+	}
+	if p.letters != nil {
+		if err := p.letters.Close(); err != nil {
+			p.log.Error("closing", "error", err.Error())
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
+)
+
+func newRunCommand(a *app) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Serve",
+		Long: `Serve the adapters of a configuration until SIGTERM or SIGINT, which drains: calls in flight are finished within
+the configured time, then the sidecar exits. A second signal exits at once. SIGHUP, and any change of the file, loads
+it again; an invalid file changes nothing.`,
+		Example: "  sidecar run --config config.yaml",
+		Args:    needs(),
+		RunE:    func(*cobra.Command, []string) error { return a.run(file) },
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	_ = c.MarkFlagRequired("config")
+	return c
+}
+
+// run serves until a signal says otherwise.
+func (a *app) run(file string) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	doc, err := loadRunnable(file)
+	if err != nil {
+		return err
+	}
+	for _, w := range doc.Warnings {
+		fmt.Fprintln(a.stderr, w)
+	}
+	p, err := start(doc, a.stdout)
+	if err != nil {
+		return err
+	}
+	changes, err := watch(file, p.log)
+	if err != nil {
+		p.log.Warn("the configuration file is not watched; SIGHUP still reloads it", "error", err.Error())
+		changes = &watcher{}
+	}
+	defer changes.close()
+	for {
+		select {
+		case <-changes.changed:
+			_ = p.reload(context.Background()) // it has logged why not
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				_ = p.reload(context.Background())
+				continue
+			}
+			return a.drain(p, signals)
+		}
+	}
+}
+
+// drain stops the process; a second signal while it does ends it at once.
+func (a *app) drain(p *process, signals <-chan os.Signal) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.stop(p.server.Drain()) }()
+	for {
+		select {
+		case err := <-stopped:
+			return err
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return errors.New("a second signal ended the sidecar before it had drained")
+			}
+		}
+	}
+}
+
+// loadRunnable loads a configuration and refuses what is valid but not available yet.
+func loadRunnable(file string) (*config.Document, error) {
+	doc, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	if later := doc.Unavailable(); len(later) > 0 {
+		return nil, config.Faults(later)
+	}
+	return doc, nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/proxy"
+)
+
+func newStatusCommand(a *app) *cobra.Command {
+	d, out := &door{app: a}, new(format)
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show adapters, breakers, limiters, spool and last reload of a running sidecar",
+		Example: `  sidecar status
+  sidecar status --admin 127.0.0.1:9901 -o json`,
+		Args: needs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := d.client(cmd)
+			if err != nil {
+				return err
+			}
+			s, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if out.json() {
+				return a.json(s)
+			}
+			a.printStatus(s)
+			return nil
+		},
+	}
+	d.flags(c)
+	out.flags(c)
+	return c
+}
+
+func (a *app) printStatus(s proxy.Status) {
+	state := "not ready"
+	switch {
+	case s.Draining:
+		state = "draining"
+	case s.Ready:
+		state = "ready"
+	}
+	a.printf("sidecar %s: %s, started %s\n\n", printable(s.Version), state, stamp(s.Started))
+	t := newTable("ADAPTER", "ID", "VERSION", "UPSTREAM", "HEALTH", "BREAKER", "LIMIT", "IN FLIGHT", "LETTERS")
+	for _, ad := range s.Adapters {
+		t.AppendRow(table.Row{dash(ad.Name), dash(ad.ID), dash(ad.Version), dash(ad.Upstream), healthCell(ad),
+			breakerCell(ad.Breaker), limiterCell(ad.Limiter), ad.InFlight, ad.OpenLetter})
+	}
+	a.printf("%s\n\nspool   %s\nconfig  %s\n", t.Render(), spoolLine(s.Spool), reloadLine(s.Reload))
+}
+
+func healthCell(a proxy.AdapterStatus) string {
+	if a.Message == "" || a.Health == "pass" {
+		return dash(a.Health)
+	}
+	return printable(a.Health + ": " + a.Message)
+}
+
+func breakerCell(b proxy.BreakerStatus) string {
+	switch {
+	case b.Manual:
+		return printable(b.State) + " by hand"
+	case b.State == "open" && b.RetryAfter != "":
+		return "open, probes in " + printable(b.RetryAfter)
+	case b.State == "closed" && b.Failures > 0:
+		return "closed, " + plural(b.Failures, "failure")
+	}
+	return dash(b.State)
+}
+
+func limiterCell(l *proxy.LimiterStatus) string {
+	if l == nil {
+		return "-"
+	}
+	cell := fmt.Sprintf("%d of %d, %g/s", int(l.Tokens), l.Capacity, l.Rate)
+	if l.Tenants > 0 {
+		cell += ", emptiest of " + plural(l.Tenants, "tenant")
+	}
+	return cell
+}
+
+func spoolLine(s proxy.SpoolStatus) string {
+	var parts []string
+	for _, state := range dlq.States() {
+		if n := s.Letters[string(state)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"no letters"}
+	}
+	line := strings.Join(parts, ", ") + "; " + size(s.Bytes) + " of " + size(s.MaxBytes)
+	if s.Oldest != nil {
+		line += "; the oldest open one is of " + stamp(*s.Oldest)
+	}
+	return line
+}
+
+func reloadLine(r proxy.ReloadStatus) string {
+	if r.Success {
+		return fmt.Sprintf("%s, loaded %s", dash(r.File), stamp(r.Time))
+	}
+	return fmt.Sprintf("%s, refused %s; the one before is in force:\n%s", dash(r.File), stamp(r.Time), page(r.Error))
+}

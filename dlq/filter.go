@@ -1,0 +1,41 @@
+package dlq
+
+import (
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+)
+
+// Filter chooses letters; a zero field chooses all.
+type Filter struct {
+	Adapter   string // name or id
+	ErrorType problem.ErrorType
+	Since     time.Time // created at or after
+	Until     time.Time // created before
+	Tenant    string
+	Key       string
+	States    []State
+}
+
+// Matches reports whether l is chosen.
+func (f Filter) Matches(l *Letter) bool {
+	m := &l.Metadata
+	switch {
+	case f.Adapter != "" && f.Adapter != m.AdapterID && f.Adapter != m.Adapter,
+		f.ErrorType != "" && f.ErrorType != l.Error.Type,
+		!f.Since.IsZero() && m.Created.Before(f.Since),
+		!f.Until.IsZero() && !m.Created.Before(f.Until),
+		f.Tenant != "" && f.Tenant != m.TenantID,
+		f.Key != "" && f.Key != m.IdempotencyKey:
+		return false
+	}
+	if len(f.States) == 0 {
+		return true
+	}
+	for _, s := range f.States {
+		if s == l.State {
+			return true
+		}
+	}
+	return false
+}

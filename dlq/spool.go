@@ -1,0 +1,135 @@
+package dlq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+
+	"github.com/fsm-integrations/sidecar/internal/groupcommit"
+)
+
+// Config is what a spool needs to open.
+type Config struct {
+	Dir       string           // holds letters.db; created with mode 0700 when missing
+	MaxBytes  int64            // what all letters together may count; default 1 GiB. The file is somewhat larger
+	Retention time.Duration    // how long a letter is kept, measured from Metadata.Created; default 720 h, negative forever
+	Now       func() time.Time // the clock of audit rows; default time.Now
+}
+
+const (
+	defaultMaxBytes  = 1 << 30
+	defaultRetention = 720 * time.Hour
+	maxIDBytes       = 128
+)
+
+// The errors a caller may have to tell apart. Every other error means that the disk failed.
+var (
+	ErrFull     = errors.New("the spool is full")
+	ErrNotFound = errors.New("no such letter")
+	errDamaged  = errors.New("damaged letter")
+)
+
+// Spool keeps letters on disk. Its methods are safe for concurrent use; those that change something return when the
+// change is on disk, and share the cost of that with other callers. Letters it returns belong to the caller.
+// Its errors never name a path.
+type Spool struct {
+	config Config
+	db     *groupcommit.DB
+	tally  tally
+}
+
+// NewID makes the id of a letter: a UUIDv7, so that ids sort by the time they were made.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() } // fails only when crypto/rand does, which it never returns from
+
+// Open opens the spool in c.Dir, creating it when missing. Letters that cannot be read are moved aside and counted in
+// Stats.Quarantined; everything else is there. Only the errors of Open name a path; one that wraps
+// groupcommit.ErrInUse means that another process holds the spool.
+func Open(c Config) (*Spool, error) {
+	c.MaxBytes = cmp.Or(c.MaxBytes, defaultMaxBytes)
+	c.Retention = cmp.Or(c.Retention, defaultRetention)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	db, err := groupcommit.Open(filepath.Join(c.Dir, "letters.db"), groupcommit.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	s := &Spool{config: c, db: db}
+	s.tally.reset()
+	if err := s.load(); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("read the spool in %s: %w", c.Dir, err)
+	}
+	return s, nil
+}
+
+// Close finishes what was handed over and closes the file.
+func (s *Spool) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close the spool: %w", err)
+	}
+	return nil
+}
+
+// Put keeps a letter; when it returns nil the letter is on disk. A letter whose id is kept already is left as it is,
+// also when its state has changed since. An empty state means Dead, a zero Metadata.Created means now; l itself is
+// not changed. When there is no room the oldest closed letters make way; ErrFull when that is not enough.
+func (s *Spool) Put(ctx context.Context, l *Letter) error {
+	if l.ID == "" || len(l.ID) > maxIDBytes {
+		return fmt.Errorf("a letter's id has 1 to %d bytes, not %d", maxIDBytes, len(l.ID))
+	}
+	kept := *l
+	kept.State = cmp.Or(kept.State, Dead)
+	if kept.Metadata.Created.IsZero() {
+		kept.Metadata.Created = s.config.Now()
+	}
+	body := l.OriginalMessage.Body
+	head, err := encodeHead(&kept, int64(len(body)), checksum(body))
+	if err != nil {
+		return err
+	}
+	w := writing{id: []byte(l.ID), head: head, body: body}
+	w.summary, _, _ = decodeSummary(w.id, head)
+	if s.tally.withoutRoom(w.summary.size, s.config.MaxBytes) && !s.Has(l.ID) {
+		return ErrFull // known without a commit: a full spool must not cost an fsync per failed call
+	}
+	return s.put(ctx, w)
+}
+
+// A writing is a letter on its way to the disk.
+type writing struct {
+	id, head, body []byte
+	summary        summary
+}
+
+func (s *Spool) put(ctx context.Context, w writing) error {
+	// Counted before it is there, so that a success that comes right after looks for it.
+	s.tally.expectScope(w.summary)
+	defer s.tally.forgetScope(w.summary)
+	var change change
+	var verdict error
+	err := s.db.DoWeighed(ctx, len(w.head)+len(w.body), func(tx *bbolt.Tx) (err error) {
+		t := begin(tx)
+		if verdict = nil; t.letters.Get(w.id) == nil {
+			if verdict, err = t.makeRoom(w.summary.size, s.config.MaxBytes); verdict == nil && err == nil {
+				err = t.insert(w)
+			}
+		}
+		change = t.change
+		if err != nil {
+			return err
+		}
+		return t.account()
+	})
+	if err != nil {
+		return fmt.Errorf("put a letter in the spool: %w", err)
+	}
+	s.tally.apply(change)
+	return verdict
+}

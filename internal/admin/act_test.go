@@ -1,0 +1,120 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/proxy"
+)
+
+func TestReplayPassesItsOptions(t *testing.T) {
+	world := newWorld()
+	w := ask(world.handler(nil), "POST", "/api/v1/letters/a/replay", `{"force":true,"dry_run":true,"who":"ann"}`)
+	if w.Code != 200 || !slices.Equal(world.replayed, []proxy.ReplayOptions{{Who: "ann", Force: true, DryRun: true}}) {
+		t.Errorf("%d %s %+v", w.Code, w.Body, world.replayed)
+	}
+	if s := world.log.String(); !strings.Contains(s, `audit=true who=ann action=replay object=a`) || !strings.Contains(s, "outcome=replayed") {
+		t.Errorf("audit: %s", s)
+	}
+}
+
+func TestEverythingThatChangesLeavesAnAuditLine(t *testing.T) {
+	fails := func(context.Context) error { return errors.New("a fault") }
+	for target, want := range map[string]string{
+		"/api/v1/letters/a/replay":           `action=replay object=a`,
+		"/api/v1/letters/zz/replay":          `action=replay object=zz remote=192.0.2.1:1234 outcome=failed`,
+		"/api/v1/letters/a/discard":          `action=discard object=a remote=192.0.2.1:1234 outcome=discarded`,
+		"/api/v1/letters/zz/discard":         `outcome=failed`,
+		"/api/v1/breakers/sales-system/open": `action="breaker open" object=sales-system remote=192.0.2.1:1234 outcome=done`,
+		"/api/v1/breakers/nobody/open":       `action="breaker open" object=nobody remote=192.0.2.1:1234 outcome=failed`,
+		"/api/v1/reload":                     `action=reload object=configuration remote=192.0.2.1:1234 outcome=failed`,
+	} {
+		world := newWorld()
+		ask(world.handler(fails), "POST", target, `{"who":"ann"}`)
+		if s := world.log.String(); strings.Count(s, "audit=true who=ann") != 1 || !strings.Contains(s, want) {
+			t.Errorf("%s: %s", target, s)
+		}
+	}
+}
+
+func TestNamesAreFitForALog(t *testing.T) {
+	for in, want := range map[string]string{"": "unknown", "  ": "unknown", "ann\n{}": "ann{}", "\x1b[31m": "[31m", strings.Repeat("ü", 99): strings.Repeat("ü", 64)} {
+		if got := cleanName(in); got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
+
+func TestBodiesAreBoundedAndStrict(t *testing.T) {
+	for body, want := range map[string]int{
+		"": 200, "{}": 200, `{"who":"x"} `: 200,
+		`{`: 400, `[]`: 400, `{"forced":true}`: 400, `{} {}`: 400, `{"force":"yes"}`: 400, `{"who":"` + strings.Repeat("x", maxBody) + `"}`: 413,
+	} {
+		world := newWorld()
+		w := ask(world.handler(nil), "POST", "/api/v1/letters/a/replay", body)
+		if w.Code != want || (want == 200) != (len(world.replayed) == 1) {
+			t.Errorf("%.40s: %d, %d replays, want %d", body, w.Code, len(world.replayed), want)
+		}
+	}
+}
+
+func TestBreakers(t *testing.T) {
+	world := newWorld()
+	w := ask(world.handler(nil), "POST", "/api/v1/breakers/sales-system/open", "")
+	if got := strings.TrimSpace(w.Body.String()); got != `{"object":"sales-system","outcome":"open","breaker":{"state":"open","failures":0,"manual":true}}` {
+		t.Errorf("%s", got)
+	}
+	for target, want := range map[string]int{"sales-system/explode": 404, "nobody/open": 404} {
+		if w := ask(world.handler(nil), "POST", "/api/v1/breakers/"+target, ""); problemOf(t, w).Status != want {
+			t.Errorf("%s: %d", target, w.Code)
+		}
+	}
+	world.failure = proxy.ErrBreakerOff
+	if p := problemOf(t, ask(world.handler(nil), "POST", "/api/v1/breakers/sales-system/open", "")); p.Status != 409 {
+		t.Errorf("off: %+v", p)
+	}
+}
+
+func TestReload(t *testing.T) {
+	good := func(context.Context) error { return nil }
+	bad := func(context.Context) error { return errors.New("c.yaml:1:2: a: wrong\nc.yaml:3:4: b: wrong") }
+	if w := ask(newWorld().handler(good), "POST", "/api/v1/reload", ""); w.Code != http.StatusOK {
+		t.Errorf("good: %d", w.Code)
+	}
+	p := problemOf(t, ask(newWorld().handler(bad), "POST", "/api/v1/reload", ""))
+	if p.Status != 422 || !slices.Equal(p.Faults, []string{"c.yaml:1:2: a: wrong", "c.yaml:3:4: b: wrong"}) {
+		t.Errorf("bad: %+v", p)
+	}
+	if p := problemOf(t, ask(newWorld().handler(nil), "POST", "/api/v1/reload", "")); p.Status != 501 {
+		t.Errorf("none: %+v", p)
+	}
+}
+
+func TestIndexNamesEveryEndpoint(t *testing.T) {
+	world := newWorld()
+	w := ask(world.handler(nil), "GET", "/", "")
+	for _, r := range (&server{}).routes() {
+		if !strings.Contains(w.Body.String(), r.path) {
+			t.Errorf("%s is missing", r.path)
+		}
+	}
+	if w.Code != 200 || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+// The spool leaves a letter with an outcome as it is; somebody who discards it must not be told it was done.
+func TestDiscardSaysNoToLettersWithAnOutcome(t *testing.T) {
+	for state, want := range map[dlq.State]int{dlq.Dead: 200, dlq.Forwarded: 200, dlq.Discarded: 200, dlq.Replayed: 409, dlq.Resolved: 409} {
+		world := newWorld()
+		world.letters[0].State = state
+		if w := ask(world.handler(nil), "POST", "/api/v1/letters/a/discard", ""); w.Code != want {
+			t.Errorf("%s: %d", state, w.Code)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+// Package admin is the operator's side door: a JSON API on a listener of its own, the read-only probes, and the
+// client the commands use.
+//
+// The door has no password: whoever can open a connection to its address may use it, so it listens on loopback. What
+// it must keep out is a browser on the same machine that some other site has taken by the hand: a foreign Host (DNS
+// rebinding), a foreign Origin, and a form that posts without having been asked (cross-site request forgery). The
+// guard in front of every route refuses these. Everything that changes something leaves an audit line in the log.
+package admin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/proxy"
+)
+
+// Letters is what the admin API needs of the spool. *dlq.Spool implements it.
+type Letters interface {
+	Get(id string) (*dlq.Letter, error)                    // dlq.ErrNotFound
+	Each(f dlq.Filter, visit func(*dlq.Letter) bool) error // in order of ids, until visit says false
+	Discard(ctx context.Context, id, who string) error     // dlq.ErrNotFound
+}
+
+// Config is what New needs.
+type Config struct {
+	Controller proxy.Controller
+	Letters    Letters
+	Log        *slog.Logger
+	Hosts      []string                    // names in the Host field accepted beside localhost and loopback addresses
+	Reload     func(context.Context) error // nil: reloading answers 501; an error is the faults, one a line
+}
+
+type server struct{ Config }
+
+// answer serves one route: the value to encode, or an error that fail knows how to say.
+type answer func(*http.Request) (any, error)
+
+type route struct {
+	method, path, help string
+	answer             answer
+}
+
+// New returns the handler of the admin listener. A replay may take as long as a call's total timeout, so a server
+// that runs it must not have a shorter write timeout.
+func New(c Config) http.Handler {
+	s := &server{c}
+	mux := http.NewServeMux()
+	routes := s.routes()
+	for _, r := range routes {
+		mux.Handle(r.path, s.serve(r))
+	}
+	mux.Handle("/{$}", s.serve(route{method: http.MethodGet, answer: index(routes)}))
+	mux.Handle("/", s.serve(route{answer: func(r *http.Request) (any, error) {
+		return nil, refuse(http.StatusNotFound, "there is nothing here; GET / lists what there is")
+	}}))
+	return s.guard(mux)
+}
+
+func (s *server) routes() []route {
+	return []route{
+		{http.MethodGet, "/api/v1/status", "adapters, breakers, limiters, spool, last reload", s.status},
+		{http.MethodGet, "/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= state= limit= after=", s.letters},
+		{http.MethodGet, "/api/v1/letters/{id}", "one letter, whole", s.letter},
+		{http.MethodPost, "/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "who": ""}`, s.replay},
+		{http.MethodPost, "/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, s.discard},
+		{http.MethodPost, "/api/v1/breakers/{adapter}/{action}", `open, close or reset: {"who": ""}`, s.breaker},
+		{http.MethodPost, "/api/v1/reload", `read the configuration again: {"who": ""}`, s.reload},
+	}
+}
+
+func (s *server) status(*http.Request) (any, error) { return s.Controller.Status(), nil }
+
+// text is an answer that is not JSON.
+type text string
+
+func index(routes []route) answer {
+	var b strings.Builder
+	b.WriteString("integration sidecar: the operator's side door\n\n")
+	for _, r := range routes {
+		fmt.Fprintf(&b, "%-4s %-38s %s\n", r.method, r.path, r.help)
+	}
+	b.WriteString("\nWhat changes something needs Content-Type: application/json. `sidecar --help` lists the commands for all of this.\n")
+	page := text(b.String())
+	return func(*http.Request) (any, error) { return page, nil }
+}

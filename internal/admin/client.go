@@ -1,0 +1,126 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/proxy"
+)
+
+// readTimeout bounds a question. A replay is not bounded here: the sidecar's total timeout ends it.
+const readTimeout = 30 * time.Second
+
+// Client calls the admin API of a running sidecar. Its errors are *Unreachable when there is none, and *Problem when
+// the sidecar said no.
+type Client struct {
+	address string
+	hint    string
+	http    *http.Client
+}
+
+// NewClient returns a client of the sidecar at address, host:port. hint ends the message of *Unreachable and says
+// how to name another address.
+func NewClient(address, hint string) (*Client, error) {
+	dialled, err := Address(address)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{address: dialled, hint: hint, http: direct()}, nil
+}
+
+// Status asks for the state of the sidecar.
+func (c *Client) Status(ctx context.Context) (s proxy.Status, err error) {
+	return s, c.get(ctx, "/api/v1/status", &s)
+}
+
+// Letters asks for one page of letters, oldest first.
+func (c *Client) Letters(ctx context.Context, q Query) (p Page, err error) {
+	return p, c.get(ctx, "/api/v1/letters?"+q.Values().Encode(), &p)
+}
+
+// Letter asks for one letter, whole.
+func (c *Client) Letter(ctx context.Context, id string) (*dlq.Letter, error) {
+	l := new(dlq.Letter)
+	return l, c.get(ctx, letterPath(id), l)
+}
+
+// Replay sends a letter again.
+func (c *Client) Replay(ctx context.Context, id string, o proxy.ReplayOptions) (r proxy.ReplayResult, err error) {
+	return r, c.post(ctx, letterPath(id)+"/replay", order{Who: o.Who, Force: o.Force, DryRun: o.DryRun}, &r)
+}
+
+// Discard marks a letter as not needed any more.
+func (c *Client) Discard(ctx context.Context, id, who string) error {
+	return c.post(ctx, letterPath(id)+"/discard", order{Who: who}, new(Done))
+}
+
+// SetBreaker opens, closes or resets the breaker of an adapter and returns how it stands then.
+func (c *Client) SetBreaker(ctx context.Context, adapter string, a proxy.BreakerAction, who string) (d Done, err error) {
+	return d, c.post(ctx, "/api/v1/breakers/"+url.PathEscape(adapter)+"/"+string(a), order{Who: who}, &d)
+}
+
+// Reload makes the sidecar read its configuration again.
+func (c *Client) Reload(ctx context.Context, who string) error {
+	return c.post(ctx, "/api/v1/reload", order{Who: who}, new(Done))
+}
+
+func letterPath(id string) string { return "/api/v1/letters/" + url.PathEscape(id) }
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return c.do(ctx, http.MethodGet, path, nil, into)
+}
+
+func (c *Client) post(ctx context.Context, path string, o order, into any) error {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, http.MethodPost, path, body, into)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.address+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.GetBody = nil // or net/http may send a replay twice when a connection breaks
+	request.Header.Set(CLIHeader, "1")
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer response.Body.Close()
+	return c.read(response, into)
+}
+
+func (c *Client) read(response *http.Response, into any) error {
+	target := into
+	failure := new(Problem)
+	if response.StatusCode != http.StatusOK {
+		target, response.Body = failure, io.NopCloser(io.LimitReader(response.Body, 1<<20))
+	}
+	err := json.NewDecoder(response.Body).Decode(target)
+	switch {
+	case err != nil && response.StatusCode == http.StatusOK && isJSON(response.Header.Get("Content-Type")):
+		return c.unreachable(fmt.Errorf("the answer broke off: %w", err))
+	case err != nil || target == failure && failure.Type != blank: // the proxy's problems have types of their own
+		return c.unreachable(fmt.Errorf("what answers there (status %d) is not a sidecar's admin listener", response.StatusCode))
+	case target == failure:
+		return failure
+	}
+	return nil
+}
+
+func (c *Client) unreachable(err error) error {
+	return &Unreachable{Address: c.address, Hint: c.hint, Err: err}
+}

@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+)
+
+// Summary is a letter in a list: what is needed to recognise it, without headers, body and query values.
+type Summary struct {
+	ID        string       `json:"id"`
+	State     dlq.State    `json:"state"`
+	Method    string       `json:"method"`
+	URL       string       `json:"url"` // without the query
+	Operation string       `json:"operation,omitempty"`
+	BodyBytes int          `json:"bodyBytes"`
+	Error     dlq.Failure  `json:"error"`
+	Metadata  dlq.Metadata `json:"metadata"`
+}
+
+// Page is one answer of the list.
+type Page struct {
+	Letters []Summary `json:"letters"`
+	More    bool      `json:"more"` // letters beyond the limit match too
+}
+
+func summarize(l *dlq.Letter) Summary {
+	m := &l.OriginalMessage
+	url, _, _ := strings.Cut(m.URL, "?")
+	return Summary{ID: l.ID, State: l.State, Method: m.Method, URL: url, Operation: m.Operation,
+		BodyBytes: len(m.Body), Error: l.Error, Metadata: l.Metadata}
+}
+
+func (s *server) letters(r *http.Request) (any, error) {
+	q, err := ParseQuery(r.URL.Query())
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, err.Error())
+	}
+	page := Page{Letters: []Summary{}}
+	// One by one, so that no more than one piece of the spool, bodies and all, is ever in memory.
+	err = s.Letters.Each(q.Filter, func(l *dlq.Letter) bool {
+		switch {
+		case l.ID <= q.After:
+			return true
+		case len(page.Letters) == q.Limit:
+			page.More = true
+			return false
+		}
+		page.Letters = append(page.Letters, summarize(l))
+		return true
+	})
+	return page, err
+}
+
+func (s *server) letter(r *http.Request) (any, error) {
+	return s.Letters.Get(r.PathValue("id"))
+}

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// checkDocument reports what only the whole document can tell.
+func (r *resolver) checkDocument(doc *Document) {
+	if r.written.DLQ.Dir == "" {
+		r.faults.add(r.root.get("dlq"), "dlq.dir", "must not be empty")
+	}
+	listeners := r.listeners(doc)
+	r.checkListeners(doc, listeners)
+	ids := map[string]string{}
+	for _, a := range doc.Adapters {
+		at := r.place("adapters", a.Name, "id")
+		if other, taken := ids[a.ID]; taken {
+			r.faults.add(at, "adapters."+a.Name+".id", a.ID+" is the id of adapter "+other+" already; metrics and letters could not be told apart")
+		}
+		ids[a.ID] = a.Name
+		r.checkSelf(a, listeners)
+	}
+}
+
+// checkAdapter reports what is wrong with one adapter beside its policies.
+func (r *resolver) checkAdapter(a *Adapter, w adapterShape, n *node, s *scope) {
+	if v := n.get("version"); v != nil && v.tag == "!!str" && !regexp.MustCompile(semverPattern).MatchString(v.text) {
+		r.faults.add(v, s.path+".version", quote(v.text)+" is not a semantic version, such as 2.1.0")
+	}
+	if w.Upstream != "" {
+		u, message := upstream(w.Upstream)
+		if message != "" {
+			r.faults.add(n.get("upstream"), s.path+".upstream", message)
+		}
+		a.Upstream = u
+	}
+	letters, keys := a.Settings.DeadLetter, a.Settings.Idempotency
+	if letters != nil && keys != nil && letters.AutoReplay && r.written.DLQ.Retention > keys.ProviderTTL {
+		r.faults.add(s.at("dlq.auto_replay"), s.path+".dlq.auto_replay",
+			"would replay a letter that is kept longer (dlq.retention "+r.written.DLQ.Retention.String()+") than the provider remembers its key (idempotency.provider_ttl "+
+				keys.ProviderTTL.String()+"); shorten dlq.retention or switch it off")
+	}
+}
+
+// upstream reads a base URL. Its messages do not repeat the URL: it may hold a password.
+func upstream(text string) (*url.URL, string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, "is not a URL, such as https://api.example.com"
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return nil, "must be absolute, with http or https and a host, such as https://api.example.com"
+	case u.Port() != "" && !validPort(u.Port()):
+		return nil, "has a port that is not a number from 1 to 65535"
+	case u.User != nil:
+		return nil, "holds user information; credentials belong into auth, as secret references"
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, "holds a query; the application's query is what is sent"
+	case u.Fragment != "" || strings.Contains(text, "#"):
+		return nil, "holds a fragment, which is never sent"
+	}
+	return u, ""
+}
+
+// checkMatch reports a method or path pattern that can match nothing.
+func (r *resolver) checkMatch(m Match, n *node, path string) {
+	match := n.get("match")
+	if at := match.get("method"); at != nil && at.tag == "!!str" && !regexp.MustCompile(`^[A-Z][A-Z-]*$`).MatchString(m.Method) {
+		r.faults.add(at, path+".match.method", quote(at.text)+" is not a method in capitals, such as POST; leave the key out for any method")
+	} else if m.Method == "CONNECT" || m.Method == "TRACE" {
+		r.faults.add(at, path+".match.method", m.Method+" is never let through")
+	}
+	if m.Path == "" {
+		return
+	}
+	if message := pathPattern(m.Path); message != "" {
+		r.faults.add(match.get("path"), path+".match.path", quote(m.Path)+" "+message)
+	}
+}
+
+// pathPattern says what is wrong with a pattern: segments, {name} for any one segment, a last ** for the rest.
+func pathPattern(pattern string) string {
+	if !strings.HasPrefix(pattern, "/") {
+		return "does not begin with /"
+	}
+	if strings.ContainsAny(pattern, "?# \t\r\n\\") {
+		return "holds a character that no path has; a query is not matched"
+	}
+	name := regexp.MustCompile(`^\{[A-Za-z_][A-Za-z0-9_]*\}$`)
+	segments := strings.Split(pattern[1:], "/")
+	for i, s := range segments {
+		last := i == len(segments)-1
+		switch {
+		case s == "**" && last, s == "" && last, name.MatchString(s):
+		case s == "**":
+			return "has ** before its end; it stands for the rest of the path"
+		case s == "" || s == "." || s == "..":
+			return "has an empty, . or .. segment, which no call can reach"
+		case strings.ContainsAny(s, "{}*"):
+			return "has a segment that is neither plain nor {name}"
+		}
+	}
+	return ""
+}
+
+// place is the node at keys, else the nearest block around it.
+func (r *resolver) place(keys ...string) *node {
+	found, _ := r.root.nearest(keys)
+	return found
+}

@@ -1,0 +1,124 @@
+// Package config reads the YAML document: its shape, its built-in values, the inheritance of policies, and every fault
+// with the line it stands on.
+//
+// The struct tags of the policies (see policy.Settings) and of the types here are the single source: the decoder, the
+// built-in values, the bounds and the JSON Schema all come from them. A document is read in four steps: text to a tree
+// with positions (syntax.go, tree.go), tree to values (decode.go), layers to effective policies (inherit.go), and what
+// only the document as a whole can tell (check.go). Nothing here opens a socket or reads a secret.
+package config
+
+import (
+	"net/url"
+
+	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/units"
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// Document is a valid configuration. It is immutable: a reload makes a new one.
+type Document struct {
+	File      string
+	Listen    Listen
+	Drain     units.Duration // how long calls in flight may take after SIGTERM; default 25s
+	Redis     *Redis         // nil: state stays in this process
+	Telemetry Telemetry
+	Vault     *Vault // nil: none
+	DLQ       DLQ
+	Adapters  []*Adapter // in file order
+	Warnings  []Fault    // what is allowed and doubtful, in file order
+
+	root   *node
+	scopes map[string]*scope // by adapter name, or adapter name and operation name
+}
+
+// Adapter is one external system.
+type Adapter struct {
+	Name       string // key in the file; first segment of the path under which the application reaches it
+	ID         string // label of metrics, spans and letters; default the name
+	Version    string // semantic version of the contract with the provider; default 0.0.0
+	Listen     string // own address, "" for none
+	Upstream   *url.URL
+	Settings   *policy.Settings
+	Operations []*Operation // in file order; the first that matches counts
+}
+
+// Operation is a method and a path pattern with policies of its own.
+type Operation struct {
+	Name     string // "POST /api/v2/orders/intake"; "* /path" for any method
+	Method   string // "" for any
+	Path     string // segments; {name} stands for one, a last ** for the rest
+	Settings *policy.Settings
+}
+
+// Listen are the addresses of the sidecar, each host:port with an IP address, localhost or nothing as host.
+type Listen struct {
+	Proxy            string `yaml:"proxy" default:"127.0.0.1:8080" doc:"Every adapter under /<adapter name>/…, or by Host field."`
+	Admin            string `yaml:"admin" default:"127.0.0.1:9901" doc:"Status page, letters, breakers: loopback only, unless allow_remote_admin."`
+	Probes           string `yaml:"probes" default:":9902" doc:"/metrics, /livez, /readyz and /health: read-only, for kubelet and Prometheus."`
+	AllowRemoteAdmin bool   `yaml:"allow_remote_admin" default:"false" doc:"Let admin listen beyond loopback. Whoever reaches it can read and replay letters."`
+}
+
+// Redis is the state that replicas share.
+type Redis struct {
+	Addresses  []string    `yaml:"addresses" later:"*" doc:"host:port of the server, of the cluster's nodes, or of the sentinels. Empty: state stays in this process."`
+	Username   string      `yaml:"username" doc:"User of the server's access control list."`
+	Password   secret.Ref  `yaml:"password" doc:"Password, as a secret reference."`
+	TLS        *policy.TLS `yaml:"tls" default:"off" doc:"TLS to the server; {} for the system's roots."`
+	MasterName string      `yaml:"master_name" doc:"Name of the master when addresses are sentinels."`
+}
+
+// Telemetry are logs and spans.
+type Telemetry struct {
+	ServiceName  string  `yaml:"service_name" default:"integration-sidecar" doc:"service.name of spans and logs."`
+	OTLPEndpoint string  `yaml:"otlp_endpoint" later:"*" format:"url" doc:"Collector of spans, as a URL. Empty: none are sent."`
+	SampleRatio  float64 `yaml:"sample_ratio" default:"1.0" min:"0" max:"1" doc:"Share of new traces that are recorded; traces of the application keep its decision."`
+	LogLevel     string  `yaml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
+	LogFormat    string  `yaml:"log_format" default:"json" enum:"json,text" doc:"One JSON object per line, or text for people."`
+}
+
+// Vault is the server behind vault: references.
+type Vault struct {
+	Address string `yaml:"address" required:"true" format:"url" doc:"URL of the server."`
+	Auth    string `yaml:"auth" default:"kubernetes" enum:"kubernetes" doc:"How the sidecar logs in."`
+	Role    string `yaml:"role" default:"sidecar" doc:"Role it logs in as."`
+	Mount   string `yaml:"mount" default:"secret" doc:"Mount of the KV engine, version 2."`
+}
+
+// DLQ is where letters are kept and sent.
+type DLQ struct {
+	Dir           string         `yaml:"dir" default:"/var/lib/sidecar/dlq" doc:"Directory of the spool, on a volume that outlives the container."`
+	MaxBytes      units.Bytes    `yaml:"max_bytes" default:"1GiB" min:"1KiB" max:"16TiB" doc:"Largest size of the spool; beyond it new letters are refused and the alert fires."`
+	Retention     units.Duration `yaml:"retention" default:"720h" min:"1m" max:"87600h" doc:"How long a letter is kept."`
+	EncryptionKey secret.Ref     `yaml:"encryption_key" later:"*" doc:"Secret reference; when set, bodies are sealed with AES-256-GCM."`
+	Body          string         `yaml:"body" default:"keep" enum:"keep,omit" later:"omit" doc:"Keep request bodies in letters, or omit them; without its body a letter cannot be replayed."`
+	Kafka         Kafka          `yaml:"kafka" doc:"Topic the letters are forwarded to."`
+	Redis         *RedisStream   `yaml:"redis" default:"on" doc:"Stream the letters are forwarded to, when redis is set and Kafka is not."`
+	Alerts        Alerts         `yaml:"alerts" doc:"Who is told about new letters."`
+}
+
+// Kafka is the topic letters are forwarded to.
+type Kafka struct {
+	Brokers []string    `yaml:"brokers" later:"*" doc:"host:port of the first brokers to ask. Empty: nothing is forwarded."`
+	Topic   string      `yaml:"topic" default:"integration.dlq" doc:"Topic; it must exist."`
+	TLS     *policy.TLS `yaml:"tls" default:"off" doc:"TLS to the brokers; {} for the system's roots."`
+	SASL    *SASL       `yaml:"sasl" default:"off" doc:"Login at the brokers."`
+}
+
+// SASL is a login at Kafka brokers.
+type SASL struct {
+	Mechanism string     `yaml:"mechanism" default:"scram-sha-512" enum:"plain,scram-sha-256,scram-sha-512" doc:"SASL mechanism."`
+	Username  string     `yaml:"username" required:"true" doc:"User name."`
+	Password  secret.Ref `yaml:"password" required:"true" doc:"Password, as a secret reference."`
+}
+
+// RedisStream is the stream letters are forwarded to.
+type RedisStream struct {
+	Stream string `yaml:"stream" default:"integration.dlq" later:"*" doc:"Name of the stream."`
+}
+
+// Alerts tell about new letters.
+type Alerts struct {
+	Alertmanager  string         `yaml:"alertmanager" later:"*" format:"url" doc:"URL of an Alertmanager. Empty: none."`
+	Webhook       string         `yaml:"webhook" later:"*" format:"url" doc:"URL that gets a POST. Empty: none."`
+	GroupInterval units.Duration `yaml:"group_interval" default:"5m" min:"1s" max:"24h" doc:"Least time between two alerts of one adapter."`
+}

@@ -1,0 +1,156 @@
+package config
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/units"
+)
+
+// setText reads text into a scalar as its type asks.
+func setText(v reflect.Value, text string) error {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		on, err := strconv.ParseBool(strings.ToLower(text))
+		if err != nil {
+			return errors.New("is not true or false")
+		}
+		v.SetBool(on)
+	case reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("is not a whole number")
+		}
+		v.SetInt(int64(n))
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsInf(x, 0) || math.IsNaN(x) {
+			return errors.New("is not a number")
+		}
+		v.SetFloat(x)
+	default:
+		panic("config: no way to read a " + v.Type().String())
+	}
+	return nil
+}
+
+// wanted is what a scalar of this type is called in a message, and the YAML tags it may be written as.
+func wanted(f *field, t reflect.Type) (name string, tags []string) {
+	plain := []string{"!!str", "!!int", "!!float"}
+	switch {
+	case t == reflect.TypeFor[secret.Ref]():
+		return "a secret reference: env:NAME, file:/path or vault:path#field", plain[:1]
+	case t == reflect.TypeFor[units.Duration]():
+		return "a duration, such as 30s", plain
+	case t == reflect.TypeFor[units.Bytes]():
+		return "a size, such as 1MiB", plain
+	case t == reflect.TypeFor[units.Percent]():
+		return "a percentage, such as 20%", plain
+	case len(f.enum) > 0:
+		return "one of " + list(f.enum), append(plain, "!!bool")
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false", []string{"!!bool"}
+	case reflect.Int:
+		return "a whole number", []string{"!!int"}
+	case reflect.Float64:
+		return "a number", []string{"!!int", "!!float"}
+	}
+	return "text (in quotes when it looks like a number)", []string{"!!str"}
+}
+
+// scalarOf reads n into v and returns what is wrong with it, "" when nothing is.
+func scalarOf(n *node, v reflect.Value, f *field) string {
+	name, tags := wanted(f, v.Type())
+	if n.kind != scalar || !slices.Contains(tags, n.tag) {
+		return n.describe() + "; expected " + name
+	}
+	fresh := reflect.New(v.Type()).Elem()
+	if err := setText(fresh, n.text); err != nil {
+		if v.Type() == reflect.TypeFor[secret.Ref]() {
+			return err.Error() // without the value: it may be the secret itself
+		}
+		return quote(n.text) + " " + err.Error()
+	}
+	if message := bounds(n.text, fresh, f); message != "" {
+		return message
+	}
+	v.Set(fresh)
+	return ""
+}
+
+// bounds checks a value against the tags of its field.
+func bounds(text string, v reflect.Value, f *field) string {
+	switch {
+	case f.required && v.IsZero() && v.Kind() == reflect.String:
+		return "must not be empty"
+	case len(f.enum) > 0 && !slices.Contains(f.enum, text):
+		return quote(text) + " is not one of " + list(f.enum) + meant(text, f.enum)
+	case f.pattern != "" && text != "" && !regexp.MustCompile(f.pattern).MatchString(text):
+		return quote(text) + " does not match " + f.pattern
+	case f.format == "url" && text != "" && !webURL(text):
+		return "is not an absolute http or https URL" // not quoted: such a URL often holds a token
+	case beyond(v, f.min, -1) || beyond(v, f.max, 1):
+		return quote(text) + " is out of range; allowed is " + span(f)
+	}
+	return ""
+}
+
+func webURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
+
+// beyond reports whether v lies below (side -1) or above (side 1) the bound; an empty bound is none.
+func beyond(v reflect.Value, bound string, side float64) bool {
+	if bound == "" {
+		return false
+	}
+	limit := reflect.New(v.Type()).Elem()
+	if err := setText(limit, bound); err != nil {
+		panic("config: bound " + bound + ": " + err.Error())
+	}
+	return side*(number(v)-number(limit)) > 0
+}
+
+func number(v reflect.Value) float64 {
+	if v.CanFloat() {
+		return v.Float()
+	}
+	return float64(v.Int())
+}
+
+// span is the allowed range in words.
+func span(f *field) string {
+	switch {
+	case f.max == "":
+		return f.min + " or more"
+	case f.min == "":
+		return "up to " + f.max
+	}
+	return f.min + " to " + f.max
+}
+
+// quote shows a value, shortened to what fits a message.
+func quote(text string) string {
+	const most = 40
+	if r := []rune(text); len(r) > most {
+		text = string(r[:most]) + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}

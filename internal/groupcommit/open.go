@@ -1,0 +1,121 @@
+package groupcommit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Options changes how a file is opened; the zero value is what a sidecar wants.
+type Options struct {
+	LockTimeout   time.Duration // how long to wait for another process to let go of the file; default 1 s
+	MaxBatch      int           // most operations in one commit; default 512
+	MaxBatchBytes int           // most announced bytes in one commit, one operation may exceed it; default 4 MiB
+}
+
+const (
+	defaultLockTimeout   = time.Second
+	defaultMaxBatch      = 512
+	defaultMaxBatchBytes = 4 << 20
+
+	// A mapping costs addresses, not memory, but the file is grown to the mapping's size as long as that is small:
+	// one MiB spares a new file its first five remappings without making an idle spool large.
+	initialMapping = 1 << 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.LockTimeout <= 0 {
+		o.LockTimeout = defaultLockTimeout
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.MaxBatchBytes <= 0 {
+		o.MaxBatchBytes = defaultMaxBatchBytes
+	}
+	return o
+}
+
+// ErrInUse is wrapped by Open when another process holds the file.
+var ErrInUse = errors.New("another sidecar uses it")
+
+// Open opens the file at path, creating it (mode 0600) and its folders (mode 0700) when they are missing. A created
+// file's name is on disk when Open returns. The errors of Open name the path: they are for whoever starts the
+// process.
+func Open(path string, o Options) (*DB, error) {
+	o = o.withDefaults()
+	if err := makeFolders(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("create the folder of %s: %w", path, err)
+	}
+	db := &DB{options: o, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	if err := db.openFile(path); err != nil {
+		if db.file != nil {
+			_ = db.file.Close() // after a panic of bbolt; else it is closed already
+		}
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		_ = db.bolt.Close()
+		return nil, fmt.Errorf("sync the folder of %s: %w", path, err)
+	}
+	go db.write()
+	return db, nil
+}
+
+// openFile opens the bbolt file and keeps its handle, which heal needs. A damaged file can make bbolt panic.
+func (db *DB) openFile(path string) (err error) {
+	defer recoverInto(&err)
+	db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         db.options.LockTimeout,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMapping,
+		NoStatistics:    true,
+		// The list of free pages is written with each commit. Without it every rollback and every start would walk
+		// the whole file: a full disk, where each commit rolls back, would then stall the process.
+		NoFreelistSync: false,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			db.file = f
+			return f, err
+		},
+	})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return ErrInUse
+	}
+	return err
+}
+
+// makeFolders is os.MkdirAll with mode 0700 that also puts each created name on disk.
+func makeFolders(dir string) error {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("not a directory")}
+		}
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeFolders(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(parent)
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
+}

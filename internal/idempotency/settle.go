@@ -1,0 +1,65 @@
+package idempotency
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Finish implements Store.
+func (e *Embedded) Finish(ctx context.Context, scope Scope, owner Owner, outcome *Outcome, ttl time.Duration) error {
+	err := e.settle(scope, owner, func(c *claim) error {
+		rec := record{state: stateFinished, until: e.options.Now().Add(ttl), fingerprint: c.fingerprint, letterID: c.letterID}
+		return e.storeRecord(ctx, scope, rec, encodeOutcome(outcome))
+	})
+	if err != nil {
+		return fmt.Errorf("finish a key in the key store: %w", err)
+	}
+	return nil
+}
+
+// Release implements Store. It does nothing when owner no longer holds the key.
+func (e *Embedded) Release(ctx context.Context, scope Scope, owner Owner) error {
+	err := e.settle(scope, owner, func(*claim) error { return e.dropClaim(ctx, scope) })
+	if err != nil {
+		return fmt.Errorf("release a key in the key store: %w", err)
+	}
+	return nil
+}
+
+// Abandon implements Store. It does nothing when owner no longer holds the key.
+func (e *Embedded) Abandon(ctx context.Context, scope Scope, owner Owner, ttl time.Duration) error {
+	err := e.settle(scope, owner, func(c *claim) error {
+		rec := record{state: stateUnknown, until: e.options.Now().Add(ttl), fingerprint: c.fingerprint, letterID: c.letterID}
+		return e.storeRecord(ctx, scope, rec, nil)
+	})
+	if err != nil {
+		return fmt.Errorf("abandon a key in the key store: %w", err)
+	}
+	return nil
+}
+
+// settle ends owner's claim: persist puts what follows it on disk, then the key leaves memory and waiters wake. When
+// persist fails the claim stays, so that its owner may try again or its lease run out.
+func (e *Embedded) settle(scope Scope, owner Owner, persist func(*claim) error) error {
+	s := e.shard(scope)
+	s.mu.Lock()
+	c := s.claims[scope]
+	if c == nil || c.owner != owner || c.busy {
+		s.mu.Unlock()
+		return nil
+	}
+	c.busy = true
+	s.mu.Unlock()
+
+	err := persist(c)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.busy = false
+	if err == nil {
+		delete(s.claims, scope)
+		close(c.done)
+	}
+	return err
+}

@@ -1,0 +1,46 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/units"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// Breaker stops calls to an external system that keeps failing.
+type Breaker struct {
+	FailureThreshold int            `yaml:"failure_threshold" default:"5" min:"1" max:"1000" doc:"Failures in a row that open the breaker."`
+	SuccessThreshold int            `yaml:"success_threshold" default:"2" min:"1" max:"1000" doc:"Probes let through when half-open, and successes that close it."`
+	ResetTimeout     units.Duration `yaml:"reset_timeout" default:"60s" min:"1ms" max:"24h" doc:"Time it stays open before it probes."`
+	Share            string         `yaml:"share" default:"off" enum:"off,redis" later:"redis" doc:"Whether replicas share the state."`
+}
+
+// breakStage lets an attempt through when the breaker does, and tells it what came of the attempt.
+func breakStage(h *Host) Stage {
+	if h.Breaker == nil {
+		return nil
+	}
+	return func(next Next) Next {
+		return func(x *Exchange) (*wire.Response, error) {
+			permit, ok := h.Breaker.acquire()
+			if !ok {
+				return nil, circuitOpen(h.Breaker)
+			}
+			effect := neutral // what a panicking attempt leaves behind: its permit comes back
+			defer func() { permit.done(effect) }()
+			resp, err := next(x)
+			class := classify(resp, err)
+			if class != TotalTime || !x.shortened { // the application's impatience is not the system's failure
+				effect = judgements[class].breaker
+			}
+			return resp, err
+		}
+	}
+}
+
+func circuitOpen(g *Guard) error {
+	p := problem.New(problem.CircuitOpen, "Calls to this external system are stopped because it kept failing; it is probed again after the time in Retry-After.")
+	p.RetryAfter = max(g.Remaining(), time.Second)
+	return p
+}

@@ -1,0 +1,94 @@
+package policy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+)
+
+// describe says in the contract's words why an attempt broke. What it tells the application names the check that
+// failed and never an address or a path of this host; the cause goes to the log.
+func describe(err error) *problem.Problem {
+	if p := describeTLS(err); p != nil {
+		return p
+	}
+	if p := describeDial(err); p != nil {
+		return p
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return bad("http_response_incomplete", "The external system's response ended before it was complete.")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), isClosedIdle(err):
+		return unreachable("connection_terminated", "The external system closed the connection without an answer.")
+	}
+	if opErr := (*net.OpError)(nil); errors.As(err, &opErr) {
+		return unreachable("connection_terminated", "The connection to the external system broke.")
+	}
+	return bad("http_protocol_error", "The external system's response is not valid HTTP.")
+}
+
+// isClosedIdle recognises an error net/http does not export.
+func isClosedIdle(err error) bool {
+	return strings.Contains(err.Error(), "server closed idle connection") || strings.Contains(err.Error(), "http2: client connection lost")
+}
+
+func describeTLS(err error) *problem.Problem {
+	if e := (*tls.CertificateVerificationError)(nil); errors.As(err, &e) {
+		if hostname := (x509.HostnameError{}); errors.As(err, &hostname) {
+			return unreachable("tls_certificate_error", "The external system's certificate is for another host name.")
+		}
+		if authority := (x509.UnknownAuthorityError{}); errors.As(err, &authority) {
+			return unreachable("tls_certificate_error", "The external system's certificate is not signed by a trusted authority.")
+		}
+		return unreachable("tls_certificate_error", "The external system's certificate is not valid.")
+	}
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	if errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "tls: ") ||
+		strings.Contains(err.Error(), "TLS handshake timeout") {
+		return unreachable("tls_protocol_error", "The TLS handshake with the external system failed.")
+	}
+	return nil
+}
+
+func describeDial(err error) *problem.Problem {
+	if errors.Is(err, errEgressDenied) {
+		return unreachable("destination_ip_prohibited", "The external system's name resolves to an address this adapter must not call.")
+	}
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+		if dns.IsTimeout {
+			return unreachable("dns_timeout", "The external system's host name could not be resolved in time.")
+		}
+		return unreachable("dns_error", "The external system's host name could not be resolved.")
+	}
+	opErr := (*net.OpError)(nil)
+	if !errors.As(err, &opErr) || opErr.Op != "dial" {
+		return nil
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return unreachable("connection_refused", "The external system refused the connection.")
+	case opErr.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return unreachable("connection_timeout", "The external system could not be connected to in time.")
+	}
+	return unreachable("destination_ip_unroutable", "The external system could not be connected to.")
+}
+
+func unreachable(code, detail string) *problem.Problem {
+	p := problem.New(problem.UpstreamUnreachable, detail)
+	p.ProxyError = code
+	return p
+}
+
+func bad(code, detail string) *problem.Problem {
+	p := problem.New(problem.BadUpstreamResponse, detail)
+	p.ProxyError = code
+	return p
+}

@@ -1,0 +1,228 @@
+package policy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// engine sends attempts of one adapter upstream with net/http. It is the only place in this package that knows it.
+type engine struct {
+	transport *http.Transport
+	scheme    string
+	host      string
+	connect   time.Duration
+}
+
+const (
+	maxIdleConns   = 256
+	idleTimeout    = 90 * time.Second
+	maxHeaderBytes = 256 << 10
+)
+
+func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*engine, error) {
+	config, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	guard, err := newEgressGuard(upstream.Hostname(), e)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second, ControlContext: guard.control}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &countedConn{Conn: conn}, nil
+		},
+		TLSClientConfig: config, TLSHandshakeTimeout: connect,
+		ForceAttemptHTTP2: true, DisableCompression: true,
+		MaxIdleConns: maxIdleConns, MaxIdleConnsPerHost: maxIdleConns, IdleConnTimeout: idleTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	return &engine{transport: transport, scheme: upstream.Scheme, host: upstream.Host, connect: connect}, nil
+}
+
+// close lets go of idle connections; those in use end with their exchanges.
+func (e *engine) close() { e.transport.CloseIdleConnections() }
+
+// sending is one attempt under way, seen from the connection it uses.
+type sending struct {
+	x       *Exchange
+	conn    *countedConn
+	before  int64
+	reused  bool
+	unknown bool // the connection does not count: assume that bytes left
+}
+
+// sent reports whether a byte of the request left for the external system. Only a certain no is a no.
+func (s *sending) sent() bool {
+	return s.unknown || s.conn != nil && s.conn.written.Load() != s.before
+}
+
+func (s *sending) gotConn(info httptrace.GotConnInfo) {
+	s.reused = info.Reused
+	conn := info.Conn
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	if counted, ok := conn.(*countedConn); ok {
+		s.conn, s.before = counted, counted.written.Load()
+		return
+	}
+	s.unknown = true
+}
+
+func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {
+	if status != http.StatusContinue && status != http.StatusSwitchingProtocols {
+		s.x.Inform(status, fieldsOf(http.Header(header)))
+	}
+	return nil
+}
+
+// maxStale bounds how many dead idle connections one attempt may stumble over.
+const maxStale = 3
+
+// roundTrip sends the attempt's request and returns the response's head. An idle connection that turns out to be
+// closed before a byte was written is replaced at once: nothing happened, so this is not a retry.
+func (e *engine) roundTrip(ctx context.Context, x *Exchange) (*http.Response, *sending, error) {
+	for n := 0; ; n++ {
+		s := &sending{x: x}
+		trace := &httptrace.ClientTrace{GotConn: s.gotConn}
+		if x.Inform != nil {
+			trace.Got1xxResponse = s.got1xx
+		}
+		resp, err := e.transport.RoundTrip(e.request(httptrace.WithClientTrace(ctx, trace), &x.attempt))
+		if err == nil || n == maxStale || !s.reused || s.sent() || !x.attempt.Body.Buffered() || ctx.Err() != nil {
+			return resp, s, err
+		}
+	}
+}
+
+// request translates the attempt for net/http, byte for byte where it lets us.
+func (e *engine) request(ctx context.Context, r *wire.Request) *http.Request {
+	req := &http.Request{Method: r.Method, URL: e.url(r.Target), Host: e.host, Header: headerOf(r.Fields),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if _, ok := req.Header["User-Agent"]; !ok {
+		req.Header["User-Agent"] = []string{""} // net/http adds its own otherwise
+	}
+	switch {
+	case !r.Body.Buffered():
+		req.Body, req.ContentLength = r.Body.Stream, r.Body.Length
+	case len(r.Body.Bytes) > 0:
+		// An in-memory reader leaves with its head in one write. GetBody stays nil: net/http would send again by itself.
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(r.Body.Bytes)), int64(len(r.Body.Bytes))
+	default:
+		hideKey(req)
+	}
+	if r.Trailer != nil {
+		e.trailer(req, r)
+	}
+	return req.WithContext(ctx)
+}
+
+// url keeps the target's bytes. A target that starts with two slashes would be read as an authority, so it travels as
+// path and query, which net/http writes unchanged as long as it finds nothing to escape.
+func (e *engine) url(target string) *url.URL {
+	if !strings.HasPrefix(target, "//") {
+		return &url.URL{Scheme: e.scheme, Host: e.host, Opaque: target}
+	}
+	raw, query, found := strings.Cut(target, "?")
+	u := &url.URL{Scheme: e.scheme, Host: e.host, RawPath: raw, RawQuery: query, ForceQuery: found && query == ""}
+	path, err := url.PathUnescape(raw)
+	if err != nil {
+		path = raw
+	}
+	u.Path = path
+	return u
+}
+
+// hideKey keeps net/http from sending a write without a body a second time by itself, which it does when it finds an
+// idempotency key under its canonical name (net/http/request.go, isReplayable). Field names have no case on the wire.
+func hideKey(req *http.Request) {
+	if !isWrite(req.Method) {
+		return
+	}
+	for _, name := range keyFields {
+		if values, ok := req.Header[name]; ok {
+			delete(req.Header, name)
+			req.Header[strings.ToLower(name)] = values
+		}
+	}
+}
+
+// trailer sends the request's trailer fields, which needs the chunked coding (RFC 9112 section 7.1.2).
+func (e *engine) trailer(req *http.Request, r *wire.Request) {
+	if r.Body.Buffered() {
+		fields := r.Trailer()
+		if len(fields) == 0 || len(r.Body.Bytes) == 0 {
+			return
+		}
+		req.Trailer = headerOf(fields)
+	} else {
+		req.Trailer = http.Header{}
+		for _, f := range r.Trailer() {
+			req.Trailer[f.Name] = nil
+		}
+		req.Body = &trailedBody{ReadCloser: req.Body, source: r.Trailer, target: req.Trailer}
+	}
+	req.ContentLength = -1
+}
+
+// trailedBody fills in the trailer when the application's body ends.
+type trailedBody struct {
+	io.ReadCloser
+	source func() wire.Fields
+	target http.Header
+}
+
+func (b *trailedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		for _, f := range b.source() {
+			b.target[f.Name] = append(b.target[f.Name], f.Value)
+		}
+	}
+	return n, err
+}
+
+// headerOf translates fields to net/http, whose map is keyed by canonical names. The values share one array.
+func headerOf(fields wire.Fields) http.Header {
+	header := make(http.Header, len(fields)+1)
+	values := make([]string, 0, len(fields))
+	for _, f := range fields {
+		name := textproto.CanonicalMIMEHeaderKey(f.Name)
+		if earlier, ok := header[name]; ok {
+			header[name] = append(earlier, f.Value)
+			continue
+		}
+		values = append(values, f.Value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return header
+}
+
+// fieldsOf translates the fields of a response, without those that concern only the connection it came over.
+func fieldsOf(header http.Header) wire.Fields {
+	fields := make(wire.Fields, 0, len(header)+4)
+	for name, values := range header {
+		for _, value := range values {
+			fields = append(fields, wire.Field{Name: name, Value: value})
+		}
+	}
+	return fields.EndToEnd()
+}

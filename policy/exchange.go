@@ -1,0 +1,135 @@
+// Package policy holds the stages an exchange passes on its way to an external system, and what is remembered of each
+// system between exchanges.
+//
+// A stage is a function around the next one (Stage). Their order is written once, in chain.go. Each stage has one
+// file with its settings, the check of its settings, and its constructor; everything that can be known when the
+// configuration is loaded is computed there, once, and not per call. Outcomes are judged only in classify.go. Stages
+// neither log nor count: they write facts on the Exchange, and observe.go publishes them.
+//
+// Only engine.go knows net/http.
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// Next runs the rest of the chain. It returns a response, or an error that is a *problem.Problem, or Canceled when
+// the application went away.
+type Next func(*Exchange) (*wire.Response, error)
+
+// Stage wraps the rest of the chain in one policy.
+type Stage func(Next) Next
+
+// Exchange is one call of the application while it passes the stages. It is owned by one goroutine.
+type Exchange struct {
+	Ctx     context.Context                      // ends when the application goes away
+	Request wire.Request                         // what every attempt starts from; credentials and signatures never get here
+	Inform  func(status int, fields wire.Fields) // passes a 1xx response on; nil: nobody listens
+	Replay  *Replay                              // set when an operator sends a letter again
+
+	Target        string // path and query as the application sent them, without the adapter's prefix
+	Start         time.Time
+	Deadline      time.Time // of the whole exchange
+	shortened     bool      // the application shortened the deadline itself
+	CorrelationID string
+	TraceID       string // from traceparent, for the log
+	Tenant, User  string
+
+	Adapter   *Identity
+	Operation string
+
+	Key      Key
+	letterID string
+
+	// Facts, for Observe, letters and answers.
+	Attempts    []dlq.Attempt
+	Resends     int           // attempts after the first
+	LimitWait   time.Duration // spent waiting for tokens
+	LimitHits   int           // tokens refused
+	Idempotency string        // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
+	Unknown     bool          // an attempt was sent and nobody knows what came of it
+	BudgetSpent bool          // a retry was not made because the budget was used up
+	LetterID    string        // of the letter that keeps this exchange
+	LetterLost  bool          // a letter was due and the spool could not take it
+	StoreError  error         // of the store of keys, for the log
+	SpoolError  error         // of the spool, for the log
+
+	attempt  wire.Request // the private copy of the attempt under way: credentials and signatures go here
+	signedAt int64        // Unix seconds of the last signature
+	keep     bool         // the response is an outcome to store: it is read whole before it is passed on
+}
+
+// Identity is who an adapter is in metrics, letters, logs and answers.
+type Identity struct {
+	Name    string // in the configuration, and the path prefix
+	ID      string // label of everything that is observed
+	Version string
+	Origin  string // scheme and authority of the upstream
+	Base    string // its base path, without a slash at the end
+}
+
+// KeySource says where an idempotency key came from.
+type KeySource uint8
+
+// The sources of a key.
+const (
+	KeyNone        KeySource = iota
+	KeyApplication           // sent by the application
+	KeyDerived               // made from fields of the call
+	KeyFresh                 // made for this exchange alone: nobody else can know it
+)
+
+// Key is the idempotency key of an exchange.
+type Key struct {
+	Value  string
+	Source KeySource
+	Scope  string // hex of the store's scope; "" when the key is not remembered
+}
+
+// Replay is an operator's wish to send a letter again.
+type Replay struct {
+	Letter *dlq.Letter
+	Force  bool
+	Stored bool // set when the key was found finished: nothing was sent
+}
+
+// NewLetterID returns the id of the letter that will keep this exchange, should one be needed. It is the same on
+// every call, so that a key of unknown outcome can name its letter before the letter is written.
+func (x *Exchange) NewLetterID() string {
+	if x.letterID == "" {
+		x.letterID = dlq.NewID()
+	}
+	return x.letterID
+}
+
+// Remaining is the time left of the whole exchange.
+func (x *Exchange) Remaining() time.Duration { return time.Until(x.Deadline) }
+
+// wait sleeps for d, or until the application goes away.
+func (x *Exchange) wait(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-x.Ctx.Done():
+		return Canceled
+	}
+}
+
+// Facts is what an answer made by the sidecar says of this exchange.
+func (x *Exchange) Facts() problem.Exchange {
+	f := problem.Exchange{CorrelationID: x.CorrelationID, Attempts: len(x.Attempts), LetterID: x.LetterID}
+	if x.Adapter != nil {
+		f.AdapterID = x.Adapter.ID
+	}
+	return f
+}

@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+)
+
+// Guard stands in front of a failsafe-go circuit breaker and adds what that lacks: outcomes that are neither success
+// nor failure, probes that come back unused, a fixed number of probes per half-open time, deafness to results of
+// calls from before the last change of state, and an open state that an operator holds.
+type Guard struct {
+	settings Breaker
+	inner    circuitbreaker.CircuitBreaker[any]
+
+	mu         sync.Mutex
+	generation uint64 // counts changes of state; a permit of an older one is stale
+	probes     int    // handed out in this half-open generation and not come back neutral
+	spare      int    // permits of inner that came back neutral: inner cannot take them back
+	held       bool   // opened by hand: it stays open until closed or reset by hand
+}
+
+// permit is the right to one attempt.
+type permit struct {
+	guard      *Guard
+	generation uint64
+	probe      bool
+}
+
+// NewGuard returns a closed breaker.
+func NewGuard(s Breaker) *Guard {
+	g := &Guard{settings: s}
+	g.inner = circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(uint(s.FailureThreshold)).
+		WithSuccessThreshold(uint(s.SuccessThreshold)).
+		WithDelay(s.ResetTimeout.D()).
+		// Called with inner unlocked, on the goroutine that made the change, which holds g.mu.
+		OnStateChanged(func(circuitbreaker.StateChangedEvent) { g.generation++; g.probes, g.spare = 0, 0 }).
+		Build()
+	return g
+}
+
+// acquire asks for the right to one attempt. Every permit must be given back by done, exactly once.
+func (g *Guard) acquire() (permit, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held {
+		return permit{}, false
+	}
+	if g.inner.IsHalfOpen() {
+		return g.acquireProbe()
+	}
+	if !g.inner.TryAcquirePermit() { // an open breaker whose time is over half-opens here and hands out its first probe
+		return permit{}, false
+	}
+	probe := g.inner.IsHalfOpen()
+	if probe {
+		g.probes++
+	}
+	return permit{g, g.generation, probe}, true
+}
+
+// acquireProbe hands out at most success_threshold probes in one half-open time: inner would hand out a new one for
+// each that succeeds.
+func (g *Guard) acquireProbe() (permit, bool) {
+	if g.probes >= g.settings.SuccessThreshold {
+		return permit{}, false
+	}
+	if g.spare > 0 {
+		g.spare--
+	} else if !g.inner.TryAcquirePermit() {
+		return permit{}, false
+	}
+	g.probes++
+	return permit{g, g.generation, true}, true
+}
+
+// done tells the breaker what came of the attempt. A result from before the last change of state is not heard: late
+// failures do not prolong an outage, and late successes do not end one.
+func (p permit) done(effect breakerEffect) {
+	g := p.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p.generation != g.generation || g.held {
+		return
+	}
+	switch {
+	case effect == success:
+		g.inner.RecordSuccess()
+	case effect == failure:
+		g.inner.RecordFailure()
+	case p.probe:
+		g.probes--
+		g.spare++
+	}
+}
+
+// fail records a failure that no permit waits for: a response that broke off after its head had counted as a success.
+func (g *Guard) fail() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.held && g.inner.IsClosed() {
+		g.inner.RecordFailure()
+	}
+}
+
+// Open opens the breaker until it is closed or reset by hand.
+func (g *Guard) Open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = true
+	g.inner.Open()
+}
+
+// Close closes the breaker and forgets its counts.
+func (g *Guard) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = false
+	g.inner.HalfOpen() // a closed breaker keeps its counts unless it was something else in between
+	g.inner.Close()
+}
+
+// trip opens the breaker as failures would: it probes by itself after the reset time.
+func (g *Guard) trip() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inner.Open()
+}
+
+// BreakerState is the state as the specification's metric counts it.
+type BreakerState int
+
+// The states of a breaker.
+const (
+	BreakerClosed   BreakerState = 0
+	BreakerHalfOpen BreakerState = 1
+	BreakerOpened   BreakerState = 2
+)
+
+// String is closed, half-open or open.
+func (s BreakerState) String() string { return [...]string{"closed", "half-open", "open"}[s] }
+
+// State is the state now. A breaker whose open time is over is half-open, although no call has asked yet.
+func (g *Guard) State() BreakerState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.held:
+		return BreakerOpened
+	case g.inner.IsClosed():
+		return BreakerClosed
+	case g.inner.IsHalfOpen() || g.inner.RemainingDelay() <= 0:
+		return BreakerHalfOpen
+	}
+	return BreakerOpened
+}
+
+// Held reports whether the breaker was opened by hand.
+func (g *Guard) Held() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
+}
+
+// Failures is the number of failures counted in the present state.
+func (g *Guard) Failures() int { return int(g.inner.Metrics().Failures()) }
+
+// Remaining is the time until an open breaker probes; 0 in other states and when it is held open by hand.
+func (g *Guard) Remaining() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held {
+		return 0
+	}
+	return g.inner.RemainingDelay()
+}

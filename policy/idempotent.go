@@ -1,0 +1,188 @@
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/idempotency"
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// idempotent gives each write its key and lets a key run once.
+//
+// A key made fresh for one exchange is known to nobody else, so it is sent to the provider but not remembered here.
+func idempotent(s *Settings, id *Identity, store idempotency.Store) Stage {
+	c := s.Idempotency
+	if c == nil {
+		return nil
+	}
+	guard := &keyGuard{Idempotency: *c, plan: newRetryPlan(s, nil), adapter: id.Name, store: store}
+	return func(next Next) Next {
+		return func(x *Exchange) (*wire.Response, error) {
+			if !isWrite(x.Request.Method) {
+				return next(x)
+			}
+			if err := guard.identify(x); err != nil {
+				return nil, err
+			}
+			c.put(x)
+			if x.Key.Scope == "" {
+				return next(x)
+			}
+			return guard.once(next, x)
+		}
+	}
+}
+
+// keyGuard is what idempotent knows at load.
+type keyGuard struct {
+	Idempotency
+	plan    *retryPlan
+	adapter string
+	store   idempotency.Store
+}
+
+// identify finds the exchange's key. A replay keeps the one its letter has.
+func (g *keyGuard) identify(x *Exchange) error {
+	if x.Replay != nil {
+		m := x.Replay.Letter.Metadata
+		x.Key = Key{Value: m.IdempotencyKey, Source: KeyApplication, Scope: m.Scope}
+		if m.Fresh {
+			x.Key.Source = KeyFresh
+		}
+		if m.IdempotencyKey != "" {
+			return nil
+		}
+	}
+	key, err := g.findKey(x)
+	if err != nil {
+		return err
+	}
+	if key.Source != KeyFresh && x.Request.Body.Buffered() {
+		path, _, _ := cutTarget(x.Target)
+		key.Scope = idempotency.NewScope(x.Tenant, g.adapter, x.Request.Method, path, key.Value).String()
+	}
+	x.Key = key
+	return nil
+}
+
+// once runs the rest of the chain if the key allows it, else answers with what is known of the key.
+func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
+	scope, _ := idempotency.ParseScope(x.Key.Scope)
+	ask := idempotency.Request{
+		Scope: scope, Fingerprint: idempotency.NewFingerprint(x.Request.Query(), x.Request.Body.Bytes),
+		LetterID: x.NewLetterID(), Lease: g.Lease.D(),
+		Resend: g.plan.resendable(x) || x.Replay != nil && x.Replay.Force,
+	}
+	for {
+		decision, err := g.store.Begin(x.Ctx, ask)
+		if err != nil {
+			return g.withoutStore(next, x, err)
+		}
+		switch decision.Verdict {
+		case idempotency.Granted:
+			return g.run(next, x, scope, decision.Owner)
+		case idempotency.Replay:
+			return g.replay(x, decision.Outcome)
+		case idempotency.InFlight:
+			if err := g.await(x, decision.Done); err != nil {
+				return nil, err
+			}
+		case idempotency.Reused:
+			x.Idempotency = "reused"
+			return nil, problem.New(problem.KeyReused, "This idempotency key was used for a request with another body or query. Use a new key for a new request.")
+		default:
+			return nil, g.unknown(x, decision.LetterID)
+		}
+	}
+}
+
+// run sends the call as the owner of its key and settles the key by what came of it.
+func (g *keyGuard) run(next Next, x *Exchange, scope idempotency.Scope, owner idempotency.Owner) (resp *wire.Response, err error) {
+	x.keep = true
+	settled := false
+	defer func() {
+		if !settled { // a panic: nobody knows how far the call came
+			_ = g.store.Abandon(context.WithoutCancel(x.Ctx), scope, owner, g.TTL.D())
+		}
+	}()
+	resp, err = next(x)
+	ctx := context.WithoutCancel(x.Ctx) // the key is settled although the application went away
+	var storeErr error
+	switch {
+	case err == nil && storable(resp):
+		x.Idempotency = "stored"
+		storeErr = g.store.Finish(ctx, scope, owner, outcomeOf(resp), g.TTL.D())
+	case err != nil && x.Unknown:
+		x.Idempotency = "unknown"
+		storeErr = g.store.Abandon(ctx, scope, owner, g.TTL.D())
+	default:
+		x.Idempotency = "released"
+		storeErr = g.store.Release(ctx, scope, owner)
+	}
+	settled = true
+	if storeErr != nil { // the answer stands; the claim ends with its lease, as an unknown outcome
+		x.Idempotency, x.StoreError = "store_failed", storeErr
+	}
+	return resp, err
+}
+
+// outcomeOf copies a response for the store. A body that was not read whole because of its size is left out.
+func outcomeOf(resp *wire.Response) *idempotency.Outcome {
+	return &idempotency.Outcome{Status: resp.Status, Fields: resp.Fields, Body: resp.Content, Omitted: resp.Stream != nil}
+}
+
+// replay answers with the stored outcome.
+func (g *keyGuard) replay(x *Exchange, o *idempotency.Outcome) (*wire.Response, error) {
+	x.Idempotency = "replayed"
+	if x.Replay != nil {
+		x.Replay.Stored = true
+	}
+	if o.Omitted {
+		p := problem.New(problem.OutcomeUnknown, "The first call with this key was answered, but its response was too large to keep, so it cannot be repeated. The call was not sent again.")
+		p.Type = problem.TypeIdempotency
+		return nil, p
+	}
+	fields := o.Fields.Clone(2)
+	fields.Set("Idempotency-Replayed", "true")
+	return &wire.Response{Status: o.Status, Fields: fields, Content: o.Body}, nil
+}
+
+// await waits for the call that has the key, within the deadline.
+func (g *keyGuard) await(x *Exchange, done <-chan struct{}) error {
+	timer := time.NewTimer(x.Remaining())
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-x.Ctx.Done():
+		return Canceled
+	case <-timer.C:
+	}
+	x.Idempotency = "in_flight"
+	p := problem.New(problem.KeyInFlight, "Another call with this idempotency key is still in flight. Try again with the same key to get its outcome.")
+	p.RetryAfter = time.Second
+	return p
+}
+
+func (g *keyGuard) unknown(x *Exchange, letterID string) error {
+	x.Idempotency = "unknown"
+	p := problem.New(problem.OutcomeUnknown, "An earlier call with this key was sent and its outcome is not known. This provider does not honour idempotency keys, so it is not sent again; its letter can be replayed once somebody has looked.")
+	p.LetterID = letterID
+	return p
+}
+
+// withoutStore goes on as the policy says when the store of keys fails.
+func (g *keyGuard) withoutStore(next Next, x *Exchange, err error) (*wire.Response, error) {
+	if x.Ctx.Err() != nil {
+		return nil, Canceled
+	}
+	x.Idempotency, x.StoreError = "store_failed", err
+	if g.Store == "fail_closed" {
+		p := problem.New(problem.StoreUnavailable, "The store of idempotency keys is unavailable and this adapter does not call without it. The call was not sent.")
+		p.RetryAfter, p.Cause = time.Second, err
+		return nil, p
+	}
+	return next(x)
+}

@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/units"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// RateLimit is a token bucket in front of the external system.
+type RateLimit struct {
+	Capacity   int            `yaml:"capacity" default:"100" min:"1" max:"1000000" doc:"Tokens a full bucket holds: the largest burst."`
+	RefillRate float64        `yaml:"refill_rate" default:"10" min:"0.001" max:"1000000" doc:"Tokens added per second."`
+	Per        string         `yaml:"per" default:"adapter" enum:"adapter,tenant" doc:"One bucket for the adapter, or one per tenant."`
+	MaxWait    units.Duration `yaml:"max_wait" default:"0s" max:"1h" doc:"Longest a call waits for its token before it is answered 429."`
+	StoreDown  string         `yaml:"store_down" default:"local" enum:"local" doc:"What limits when the shared store is unreachable."`
+}
+
+// limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
+// deadline allows.
+func limitStage(h *Host) Stage {
+	if h.Limiter == nil {
+		return nil
+	}
+	maxWait := h.Limiter.settings.MaxWait.D()
+	return func(next Next) Next {
+		return func(x *Exchange) (*wire.Response, error) {
+			wait := min(maxWait, x.Remaining())
+			if len(x.Attempts) > 0 {
+				wait = x.Remaining()
+			}
+			waited, err := h.Limiter.take(x.Ctx, x.Tenant, wait)
+			x.LimitWait += waited
+			if err != nil {
+				x.LimitHits++
+				return nil, err
+			}
+			return next(x)
+		}
+	}
+}
+
+// rateLimited is the answer to a call that found no token.
+func rateLimited(s *RateLimit, b bucketState) error {
+	p := problem.New(problem.RateLimited, "This adapter's rate limit is reached; the call was not sent. Try again after the time in Retry-After.")
+	p.RetryAfter = b.next
+	p.Fields = b.fields(s)
+	return p
+}

@@ -1,0 +1,219 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// observe publishes each exchange once: when its answer is complete, which for a streamed response is when the last
+// byte was passed on.
+func observe(s *Settings, h *Host, m *telemetry.Adapter, log *slog.Logger) Stage {
+	o := &observer{host: h, metrics: m, log: log, limited: h.Limiter != nil, secrets: s.Auth != nil || s.Sign != nil}
+	return func(next Next) Next {
+		return func(x *Exchange) (resp *wire.Response, err error) {
+			h.live.inFlight.Add(1)
+			defer func() {
+				if r := recover(); r != nil {
+					resp, err = nil, panicked(r)
+				}
+				if err == nil && resp.Stream != nil {
+					resp.Stream = &observedStream{ReadCloser: resp.Stream, observer: o, x: x, status: resp.Status}
+					return
+				}
+				o.publish(x, statusOf(resp, err), err, errorType(resp, err))
+			}()
+			return next(x)
+		}
+	}
+}
+
+// panicked turns a bug of ours into an answer. The stack goes to the log only.
+func panicked(r any) error {
+	p := problem.New(problem.Internal, "The sidecar failed while handling this call; its log says why.")
+	p.Cause = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	return p
+}
+
+func statusOf(resp *wire.Response, err error) int {
+	if resp != nil && err == nil {
+		return resp.Status
+	}
+	if p, ok := err.(*problem.Problem); ok {
+		return p.Status()
+	}
+	return 0
+}
+
+type observer struct {
+	host    *Host
+	metrics *telemetry.Adapter
+	log     *slog.Logger
+	limited bool
+	secrets bool
+}
+
+// observedStream publishes its exchange when the stream ends. A stream that breaks off is a failure of the external
+// system, although its head was fine: the breaker hears of it too.
+type observedStream struct {
+	io.ReadCloser
+	observer *observer
+	x        *Exchange
+	status   int
+	err      error
+	closed   bool
+}
+
+func (s *observedStream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
+		s.err = Canceled
+		if s.x.Ctx.Err() == nil {
+			broken := bad("http_response_incomplete", "The external system's response broke off.")
+			broken.Cause = err
+			s.err = broken
+			if g := s.observer.host.Breaker; g != nil {
+				g.fail()
+			}
+		}
+	}
+	return n, err
+}
+
+func (s *observedStream) Close() error {
+	err := s.ReadCloser.Close()
+	if s.closed {
+		return err
+	}
+	s.closed = true
+	kind := problem.TypeNone
+	switch {
+	case s.err != nil:
+		kind = errorType(nil, s.err)
+	case s.x.Ctx.Err() != nil:
+		s.err, kind = Canceled, problem.TypeCanceled
+	default:
+		kind = errorType(&wire.Response{Status: s.status}, nil)
+	}
+	s.observer.publish(s.x, s.status, s.err, kind)
+	return err
+}
+
+func (o *observer) publish(x *Exchange, status int, err error, kind problem.ErrorType) {
+	took := time.Since(x.Start)
+	o.host.live.inFlight.Add(-1)
+	o.count(x, took, kind)
+	level := slog.LevelInfo
+	if kind != problem.TypeNone {
+		level = slog.LevelWarn
+	}
+	if kind == problem.TypeInternal || x.LetterLost {
+		level = slog.LevelError
+	}
+	if o.log.Enabled(context.Background(), level) {
+		o.write(x, level, status, took, err, kind)
+	}
+}
+
+func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType) {
+	m := o.metrics
+	m.Duration.Observe(took.Seconds())
+	if kind == problem.TypeNone {
+		m.Success.Inc()
+	} else {
+		m.Failure.Inc()
+		m.Errors[kind].Inc()
+	}
+	if x.Resends > 0 {
+		m.Retries.Add(float64(x.Resends))
+	}
+	for i := range x.Attempts {
+		if x.Attempts[i].Error == "" {
+			m.Answered.Inc()
+		} else {
+			m.Unanswered.Inc()
+		}
+	}
+	o.countLimit(x)
+	if x.Idempotency != "" {
+		m.Keys[x.Idempotency].Inc()
+	}
+	if x.LetterLost {
+		m.LettersLost.Inc()
+	} else if x.LetterID != "" && x.LetterID == x.letterID {
+		m.LettersKept.Inc()
+	}
+	switch {
+	case kind == problem.TypeCredentials:
+		m.SecretsMissing.Inc()
+	case o.secrets && len(x.Attempts) > 0:
+		m.SecretsFetched.Inc()
+	}
+}
+
+func (o *observer) countLimit(x *Exchange) {
+	if !o.limited {
+		return
+	}
+	if len(x.Attempts) > 0 {
+		o.metrics.Allowed.Add(float64(len(x.Attempts)))
+	}
+	if x.LimitHits > 0 {
+		o.metrics.Refused.Add(float64(x.LimitHits))
+	}
+	if x.LimitWait > 0 {
+		o.metrics.Waited.Inc()
+		o.metrics.LimitWait.Observe(x.LimitWait.Seconds())
+	}
+}
+
+// write logs the exchange: never a secret, a body or a query value.
+func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Duration, err error, kind problem.ErrorType) {
+	path, _, _ := cutTarget(x.Target)
+	attrs := make([]slog.Attr, 0, 24)
+	attrs = append(attrs,
+		slog.String("adapter_id", o.host.Identity.ID), slog.String("adapter_version", o.host.Identity.Version),
+		slog.String("method", x.Request.Method), slog.String("path", path), slog.Int("status", status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int("attempts", len(x.Attempts)),
+		slog.String("correlation_id", x.CorrelationID))
+	text := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	text("operation", x.Operation)
+	text("error_type", string(kind))
+	text("trace_id", x.TraceID)
+	text("tenant_id", x.Tenant)
+	text("user_id", x.User)
+	text("idempotency", x.Idempotency)
+	text("letter_id", x.LetterID)
+	if x.LimitWait > 0 {
+		attrs = append(attrs, slog.Float64("limit_wait_ms", float64(x.LimitWait.Microseconds())/1000))
+	}
+	for _, flag := range [...]struct {
+		name string
+		on   bool
+	}{{"outcome_unknown", x.Unknown}, {"retry_budget_spent", x.BudgetSpent}, {"letter_lost", x.LetterLost}, {"replay", x.Replay != nil}} {
+		if flag.on {
+			attrs = append(attrs, slog.Bool(flag.name, true))
+		}
+	}
+	for _, e := range [...]struct {
+		name string
+		err  error
+	}{{"error", err}, {"store_error", x.StoreError}, {"spool_error", x.SpoolError}} {
+		if e.err != nil {
+			attrs = append(attrs, slog.String(e.name, e.err.Error()))
+		}
+	}
+	o.log.LogAttrs(context.Background(), level, "exchange", attrs...)
+}

@@ -1,0 +1,63 @@
+package policy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/fsm-integrations/sidecar/internal/secret"
+)
+
+// TLS are the trust and identity used towards the external system. TLS 1.2 is the least version spoken.
+type TLS struct {
+	CA         secret.Ref `yaml:"ca" doc:"PEM file of the authorities to trust instead of the system's, as file:/path."`
+	Cert       secret.Ref `yaml:"cert" doc:"PEM file of the client certificate, as file:/path."`
+	Key        secret.Ref `yaml:"key" doc:"PEM file of the client certificate's key, as file:/path."`
+	ServerName string     `yaml:"server_name" doc:"Name the certificate must carry, when it is not the upstream's host."`
+}
+
+func (t *TLS) check(r Report) {
+	if (t.Cert == "") != (t.Key == "") {
+		r.Fault("tls", "cert and key belong together; only one is set")
+	}
+	for _, f := range []struct {
+		path string
+		ref  secret.Ref
+	}{{"tls.ca", t.CA}, {"tls.cert", t.Cert}, {"tls.key", t.Key}} {
+		if f.ref != "" && f.ref.Scheme() != "file" {
+			r.Fault(f.path, "is read from a file; write file:/path")
+		}
+	}
+}
+
+// config builds the client's TLS settings. TLS 1.2 is the least version; certificates are always verified.
+func (t *TLS) config() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t == nil {
+		return c, nil
+	}
+	c.ServerName = t.ServerName
+	if t.CA != "" {
+		pem, err := os.ReadFile(filePath(t.CA))
+		if err != nil {
+			return nil, fmt.Errorf("tls.ca cannot be read: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("tls.ca holds no PEM certificate")
+		}
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(filePath(t.Cert), filePath(t.Key))
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert and tls.key cannot be used: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+func filePath(ref secret.Ref) string { return strings.TrimPrefix(string(ref), "file:") }

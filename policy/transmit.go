@@ -1,0 +1,192 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// smallBody is the largest response of known length that is read whole before it is passed on, in bytes: small enough
+// to cost nothing, large enough that nearly every truncated answer of an API is caught and tried again.
+const smallBody = 64 << 10
+
+// transmit is the end of the chain: it sends the attempt and returns what came back.
+func transmit(s *Settings, h *Host) Next {
+	t := &transmitter{engine: h.engine, live: h.live, timeout: s.Timeout.Attempt.D(), maxBody: int64(s.MaxBody)}
+	return t.send
+}
+
+type transmitter struct {
+	engine  *engine
+	live    *live
+	timeout time.Duration
+	maxBody int64
+}
+
+func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
+	start := time.Now()
+	deadline := start.Add(t.timeout)
+	total := !x.Deadline.After(deadline)
+	if total {
+		deadline = x.Deadline
+	}
+	ctx, cancel := context.WithDeadline(x.Ctx, deadline)
+	x.Attempts = append(x.Attempts, dlq.Attempt{Number: len(x.Attempts) + 1, Start: start})
+	record := &x.Attempts[len(x.Attempts)-1]
+	x.Resends = len(x.Attempts) - 1
+
+	resp, sent, err := t.exchange(ctx, cancel, x)
+	record.Duration, record.Sent = time.Since(start), sent
+	if err != nil {
+		cancel()
+		err = t.failed(ctx, x, err, total)
+		record.Error = attemptError(err)
+		t.live.note(record.Duration, record.Error)
+		return nil, err
+	}
+	record.Status = resp.Status
+	t.live.note(record.Duration, "")
+	return resp, nil
+}
+
+// exchange sends the request and reads the response, whole when it is small or must be kept, else its head.
+func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x *Exchange) (*wire.Response, bool, error) {
+	answer, sending, err := t.engine.roundTrip(ctx, x)
+	if err != nil {
+		return nil, sending.sent(), err
+	}
+	resp := &wire.Response{Status: answer.StatusCode, Fields: fieldsOf(answer.Header), Length: answer.ContentLength}
+	if answer.ContentLength < 0 || len(answer.Trailer) > 0 {
+		resp.Trailer = func() wire.Fields { return fieldsOf(answer.Trailer) }
+	}
+	body := &attemptBody{ReadCloser: answer.Body, cancel: cancel}
+	limit := t.readWhole(x, resp)
+	if limit < 0 {
+		resp.Stream = body
+		return resp, true, nil
+	}
+	err = readUpTo(resp, body, limit)
+	return resp, true, err
+}
+
+// readWhole returns how much of the body is read before the response is passed on; -1 streams it.
+func (t *transmitter) readWhole(x *Exchange, resp *wire.Response) int64 {
+	switch {
+	case x.keep && !isEventStream(resp), retriable(resp):
+		return t.maxBody
+	case resp.Length >= 0 && resp.Length <= smallBody:
+		return smallBody
+	}
+	return -1
+}
+
+// retriable reports whether another attempt may follow this response, which then may be the last real answer.
+func retriable(resp *wire.Response) bool { return judgements[classify(resp, nil)].retry != "" }
+
+func isEventStream(resp *wire.Response) bool {
+	return len(resp.Fields.Get("Content-Type")) >= 17 && equalFold(resp.Fields.Get("Content-Type")[:17], "text/event-stream")
+}
+
+// readUpTo reads the body into Content. A body beyond the limit is passed on as a stream that starts with what was read.
+func readUpTo(resp *wire.Response, body *attemptBody, limit int64) error {
+	size := min(limit, 4<<10)
+	if resp.Length >= 0 {
+		if resp.Length > limit {
+			resp.Stream = body
+			return nil
+		}
+		size = resp.Length
+	}
+	content, err := readBounded(body, make([]byte, 0, size+1), limit)
+	if errors.Is(err, errTooLong) {
+		resp.Stream = &prefixed{prefix: content, attemptBody: body}
+		return nil
+	}
+	_ = body.Close()
+	resp.Content = content
+	return err
+}
+
+var errTooLong = errors.New("the body is longer than its bound")
+
+// readBounded appends r to buf until its end. Past limit bytes it stops and returns errTooLong with what it has.
+func readBounded(r io.Reader, buf []byte, limit int64) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return buf, err
+		case int64(len(buf)) > limit:
+			return buf, errTooLong
+		}
+	}
+}
+
+// attemptBody ends its attempt's deadline when it is closed.
+type attemptBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *attemptBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel()
+	return err
+}
+
+// prefixed is a body whose beginning was read already.
+type prefixed struct {
+	prefix []byte
+	*attemptBody
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.prefix) > 0 {
+		n := copy(b, p.prefix)
+		p.prefix = p.prefix[n:]
+		return n, nil
+	}
+	return p.attemptBody.Read(b)
+}
+
+// failed turns an error of the engine into the contract's words.
+func (t *transmitter) failed(ctx context.Context, x *Exchange, err error, total bool) error {
+	if x.Ctx.Err() != nil {
+		return Canceled
+	}
+	if ctx.Err() != nil {
+		kind, detail := problem.UpstreamTimeout, "The external system did not answer within "+t.timeout.String()+"."
+		if total {
+			kind, detail = problem.TotalTimeout, "The call's total time was used up before the external system answered."
+		}
+		p := problem.New(kind, detail)
+		p.Cause = err
+		return p
+	}
+	p := describe(err)
+	p.Cause = err
+	return p
+}
+
+// attemptError is what a letter and the log say of a failed attempt: the kind and the RFC 9209 error type.
+func attemptError(err error) string {
+	p, ok := err.(*problem.Problem)
+	if !ok {
+		return "canceled"
+	}
+	if p.ProxyError != "" {
+		return string(p.Kind) + " (" + p.ProxyError + ")"
+	}
+	return string(p.Kind)
+}

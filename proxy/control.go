@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+// Status is what `sidecar status` and the admin API show of the running process.
+type Status struct {
+	Version  string          `json:"version"`
+	Started  time.Time       `json:"started"`
+	Ready    bool            `json:"ready"`
+	Draining bool            `json:"draining"`
+	Adapters []AdapterStatus `json:"adapters"`
+	Spool    SpoolStatus     `json:"spool"`
+	Reload   ReloadStatus    `json:"reload"`
+}
+
+// AdapterStatus is one adapter as it stands now.
+type AdapterStatus struct {
+	Name       string         `json:"name"`
+	ID         string         `json:"id"`
+	Version    string         `json:"version"`
+	Upstream   string         `json:"upstream"` // without user info and query
+	Listen     string         `json:"listen,omitempty"`
+	Health     string         `json:"health"`  // pass, warn, fail
+	Message    string         `json:"message"` // why it is not pass
+	Breaker    BreakerStatus  `json:"breaker"`
+	Limiter    *LimiterStatus `json:"limiter,omitempty"`
+	InFlight   int            `json:"in_flight"`
+	OpenLetter int            `json:"open_letters"`
+}
+
+// BreakerStatus is the state of one breaker.
+type BreakerStatus struct {
+	State      string `json:"state"` // closed, half-open, open, off
+	Failures   int    `json:"failures"`
+	RetryAfter string `json:"retry_after,omitempty"` // of an open one, until it probes
+	Manual     bool   `json:"manual,omitempty"`      // opened by hand: stays so until closed or reset by hand
+}
+
+// LimiterStatus is the fill of one bucket.
+type LimiterStatus struct {
+	Capacity int     `json:"capacity"`
+	Rate     float64 `json:"rate_per_second"`
+	Tokens   float64 `json:"tokens"` // of per: tenant, the emptiest tenant's
+	Tenants  int     `json:"tenants,omitempty"`
+}
+
+// SpoolStatus is the spool of letters.
+type SpoolStatus struct {
+	Letters  map[string]int `json:"letters"` // by state
+	Bytes    int64          `json:"bytes"`
+	MaxBytes int64          `json:"max_bytes"`
+	Oldest   *time.Time     `json:"oldest,omitempty"` // of the open letters
+}
+
+// ReloadStatus is the last time the configuration was loaded.
+type ReloadStatus struct {
+	File    string    `json:"file"`
+	Time    time.Time `json:"time"`
+	Success bool      `json:"success"`
+	Error   string    `json:"error,omitempty"` // the faults, one a line
+}
+
+// Health is the specification's checkHealth.
+type Health struct {
+	Status    string                 `json:"status"` // healthy, degraded, unhealthy
+	Checks    map[string]HealthCheck `json:"checks"`
+	Timestamp time.Time              `json:"timestamp"`
+}
+
+// HealthCheck is one adapter's part of Health.
+type HealthCheck struct {
+	Status  string  `json:"status"`  // pass, warn, fail
+	Latency float64 `json:"latency"` // milliseconds of the last attempt
+	Message string  `json:"message"`
+}
+
+// BreakerAction is a manual control of a breaker.
+type BreakerAction string
+
+// The manual controls.
+const (
+	BreakerOpen  BreakerAction = "open"
+	BreakerClose BreakerAction = "close"
+	BreakerReset BreakerAction = "reset" // closed, with its counts forgotten
+)
+
+// ReplayOptions say how a letter is replayed.
+type ReplayOptions struct {
+	Who    string // for the audit
+	Force  bool   // past provider_ttl, or of unknown outcome to a provider that does not honour keys
+	DryRun bool   // only say whether it would be sent
+}
+
+// ReplayResult is what came of one replay.
+type ReplayResult struct {
+	ID       string `json:"id"`
+	Result   string `json:"result"` // replayed, resolved, refused, failed, would-send
+	Status   int    `json:"status,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Attempts int    `json:"attempts,omitempty"`
+}
+
+// Controller is what the operator's side door may do to the running sidecar. *Server implements it.
+type Controller interface {
+	Status() Status
+	Health() Health
+	Ready() bool
+	SetBreaker(adapter string, action BreakerAction) error // ErrUnknownAdapter, ErrBreakerOff
+	Replay(ctx context.Context, letterID string, o ReplayOptions) (ReplayResult, error)
+}

@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// gauges reads, at scrape time, what lives in the hosts and the spool.
+type gauges struct{ server *Server }
+
+var (
+	breakerDesc = adapterGauge("integration_circuit_breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.")
+	flightDesc  = adapterGauge("integration_in_flight_requests", "Exchanges under way.")
+	tokensDesc  = adapterGauge("integration_rate_limit_tokens", "Tokens in the bucket; per tenant, in the emptiest one.")
+	lettersDesc = prometheus.NewDesc("integration_letters", "Letters in the spool by state.", []string{"state"}, nil)
+	openDesc    = adapterGauge("integration_open_letters", "Letters that still wait for an outcome.")
+	bytesDesc   = prometheus.NewDesc("integration_spool_bytes", "Size of the letters in the spool.", nil, nil)
+	maxDesc     = prometheus.NewDesc("integration_spool_max_bytes", "Largest size of the spool.", nil, nil)
+	ageDesc     = prometheus.NewDesc("integration_spool_oldest_letter_age_seconds", "Age of the oldest letter that waits; 0 when there is none.", nil, nil)
+	badDesc     = prometheus.NewDesc("integration_spool_quarantined_letters", "Letters that could not be read and were set aside.", nil, nil)
+)
+
+func adapterGauge(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, []string{"adapter_id"}, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	stats := g.server.deps.Letters.Stats()
+	if snapshot := g.server.snapshot.Load(); snapshot != nil {
+		for _, a := range snapshot.ordered {
+			id := a.identity.ID
+			if b := a.host.Breaker; b != nil {
+				gauge(breakerDesc, float64(b.State()), id)
+			}
+			if l := a.host.Limiter; l != nil {
+				tokens, _ := l.Level()
+				gauge(tokensDesc, tokens, id)
+			}
+			gauge(flightDesc, float64(a.host.InFlight()), id)
+			gauge(openDesc, float64(stats.OpenByAdapter[id]), id)
+		}
+	}
+	for state, n := range stats.ByState {
+		gauge(lettersDesc, float64(n), string(state))
+	}
+	gauge(bytesDesc, float64(stats.Bytes))
+	gauge(maxDesc, float64(stats.MaxBytes))
+	gauge(badDesc, float64(stats.Quarantined))
+	age := 0.0
+	if !stats.Oldest.IsZero() {
+		age = time.Since(stats.Oldest).Seconds()
+	}
+	gauge(ageDesc, age)
+}

@@ -1,0 +1,197 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// reply writes the answer to one call.
+type reply struct {
+	w         http.ResponseWriter
+	head      bool // to a HEAD request: no body follows
+	pseudonym string
+	location  location
+
+	mu   sync.Mutex // 1xx responses come from the connection's goroutine
+	done bool       // the final response has begun
+}
+
+// inform passes a 1xx response on (RFC 9110 section 15.2).
+func (r *reply) inform(status int, fields wire.Fields) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done {
+		return
+	}
+	header := r.w.Header()
+	put(header, fields)
+	r.w.WriteHeader(status)
+	clear(header)
+}
+
+// send writes the final response: the external system's, or the rendering of a problem.
+func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
+	r.mu.Lock()
+	r.done = true
+	r.mu.Unlock()
+	if err != nil {
+		p, ok := err.(*problem.Problem)
+		if !ok { // the application went away: there is nobody to write to
+			panic(http.ErrAbortHandler)
+		}
+		resp = p.Render(x.Facts())
+		if p.Kind == problem.InvalidRequest || p.Kind == problem.Draining {
+			r.w.Header().Set("Connection", "close")
+		}
+	} else {
+		r.location.rewrite(resp.Fields)
+		resp.Fields.Add("Via", "1.1 "+r.pseudonym)
+	}
+	header := r.w.Header()
+	put(header, resp.Fields)
+	header[policy.CorrelationField] = []string{x.CorrelationID}
+	switch {
+	case x.LetterID != "":
+		header["X-Dead-Letter-Id"] = []string{x.LetterID}
+	case x.LetterLost:
+		header["X-Dead-Letter"] = []string{"unavailable"}
+	}
+	if resp.Stream != nil {
+		r.stream(resp)
+		return
+	}
+	r.content(header, resp)
+}
+
+// content writes a response that is complete in memory.
+func (r *reply) content(header http.Header, resp *wire.Response) {
+	var trailer wire.Fields
+	if resp.Trailer != nil {
+		trailer = resp.Trailer()
+	}
+	switch {
+	case len(trailer) > 0:
+		delete(header, "Content-Length") // trailers need the chunked coding
+	case !r.head && bodyAllowed(resp.Status):
+		header["Content-Length"] = []string{strconv.Itoa(len(resp.Content))}
+	}
+	r.w.WriteHeader(resp.Status)
+	if len(resp.Content) > 0 && !r.head {
+		_, _ = r.w.Write(resp.Content) // it fails only when the application is gone
+	}
+	r.trailer(trailer)
+}
+
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// copyBuffers are 32 KiB each.
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// stream passes a response on as it comes. If it breaks off, so does the answer: a truncated response is never
+// finished properly, or the application would take it for a whole one.
+func (r *reply) stream(resp *wire.Response) {
+	defer resp.Close()
+	r.w.WriteHeader(resp.Status)
+	buffer := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buffer)
+	flusher, _ := r.w.(http.Flusher)
+	if resp.Length < 0 {
+		flusher.Flush() // the head alone may be what the application waits for
+	}
+	for {
+		n, err := resp.Stream.Read(buffer[:])
+		if n > 0 {
+			if _, writeErr := r.w.Write(buffer[:n]); writeErr != nil {
+				return
+			}
+			if resp.Length < 0 {
+				flusher.Flush()
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if resp.Trailer != nil {
+		r.trailer(resp.Trailer())
+	}
+}
+
+func (r *reply) trailer(fields wire.Fields) {
+	for _, f := range fields {
+		r.w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+	}
+}
+
+// put adds fields to a header.
+func put(header http.Header, fields wire.Fields) {
+	values := make([]string, 0, len(fields))
+	for _, f := range fields {
+		name := textproto.CanonicalMIMEHeaderKey(f.Name)
+		if earlier, ok := header[name]; ok {
+			header[name] = append(earlier, f.Value)
+			continue
+		}
+		values = append(values, f.Value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+}
+
+// location maps a Location that leads to the external system back to the sidecar, so that the application's next
+// call comes the same way.
+type location struct {
+	adapter *adapter
+	prefix  string // of the path the application used, "" when none
+	host    string // the Host field it sent
+}
+
+func (l *location) rewrite(fields wire.Fields) {
+	for i := range fields {
+		if strings.EqualFold(fields[i].Name, "Location") {
+			fields[i].Value = l.mapped(fields[i].Value)
+		}
+	}
+}
+
+func (l *location) mapped(value string) string {
+	id := l.adapter.identity
+	path, absolute := value, false
+	if rest, ok := cutOrigin(value, id.Origin); ok {
+		path, absolute = rest, true
+	} else if !strings.HasPrefix(value, "/") || strings.HasPrefix(value, "//") {
+		return value // another origin, or relative to the call
+	}
+	below, ok := strings.CutPrefix(path, id.Base)
+	if !ok || below != "" && !strings.ContainsRune("/?#", rune(below[0])) {
+		return value
+	}
+	if absolute {
+		return "http://" + l.host + l.prefix + below
+	}
+	if l.prefix+below == "" {
+		return "/"
+	}
+	return l.prefix + below
+}
+
+// cutOrigin removes scheme and authority when they are origin's.
+func cutOrigin(value, origin string) (string, bool) {
+	if len(value) < len(origin) || !strings.EqualFold(value[:len(origin)], origin) {
+		return "", false
+	}
+	rest := value[len(origin):]
+	return rest, rest == "" || strings.ContainsRune("/?#", rune(rest[0]))
+}

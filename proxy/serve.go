@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// serve answers one call. own is the adapter's own address, "" on the shared one.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, own string) {
+	x := &policy.Exchange{Ctx: r.Context(), Start: time.Now()}
+	x.Request = wire.Request{Method: r.Method, Fields: requestFields(r), Body: requestBody(r)}
+	x.CorrelationID = policy.Correlate(x.Request.Fields)
+	reply := &reply{w: w, head: r.Method == http.MethodHead, pseudonym: s.pseudonym}
+	if !s.enter() {
+		p := problem.New(problem.Draining, "The sidecar is shutting down and takes no new calls.")
+		p.RetryAfter = time.Second
+		s.refuse(reply, x, p)
+		return
+	}
+	defer s.busy.Done()
+	a, prefix, p := s.match(x, r, own)
+	if p != nil {
+		s.refuse(reply, x, p)
+		return
+	}
+	x.Adapter = a.identity
+	x.Request.Target = a.identity.Base + x.Target
+	x.Request.Fields.Add("Via", "1.1 "+s.pseudonym)
+	if len(r.Trailer) > 0 {
+		x.Request.Trailer = func() wire.Fields { return trailerFields(r.Trailer) }
+	}
+	x.Inform = reply.inform
+	path, _, _ := strings.Cut(x.Target, "?")
+	chain, _, operation := a.route(r.Method, path)
+	x.Operation = operation
+	resp, err := chain(x)
+	reply.location = location{adapter: a, prefix: prefix, host: r.Host}
+	reply.send(x, resp, err)
+}
+
+// match finds the adapter of a call: by the address it came to, else by its first path segment, else by its Host.
+func (s *Server) match(x *policy.Exchange, r *http.Request, own string) (a *adapter, prefix string, p *problem.Problem) {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		p = problem.New(problem.MethodNotAllowed, "The sidecar does not take "+r.Method+".")
+		p.Allow = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
+		return nil, "", p
+	}
+	target, ok := originForm(r.RequestURI)
+	if !ok {
+		return nil, "", problem.New(problem.NoAdapter, "The request target names no path.")
+	}
+	snapshot := s.snapshot.Load()
+	if own != "" {
+		a, x.Target = snapshot.byListen[own], target
+	} else if name, rest := cutAdapter(target); snapshot.byName[name] != nil {
+		a, prefix, x.Target = snapshot.byName[name], "/"+name, rest
+	} else {
+		a, x.Target = snapshot.byHost[strings.ToLower(r.Host)], target
+	}
+	if a == nil {
+		return nil, "", problem.New(problem.NoAdapter, "Neither the first path segment nor the Host field names a configured adapter.")
+	}
+	if path, _, _ := strings.Cut(x.Target, "?"); climbs(path) {
+		return nil, "", problem.New(problem.InvalidRequest, "The path leads above the adapter's root.")
+	}
+	if s.looped(x.Request.Fields) {
+		return nil, "", problem.New(problem.LoopDetected, "The call already passed this sidecar: an adapter's upstream leads back to it.")
+	}
+	return a, prefix, nil
+}
+
+// looped reports whether a Via field names this process (RFC 9110 section 7.6.3).
+func (s *Server) looped(fields wire.Fields) bool {
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, "Via") && strings.Contains(f.Value, s.pseudonym) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse answers a call that reached no adapter, and logs it as the adapters' chains log theirs.
+func (s *Server) refuse(reply *reply, x *policy.Exchange, p *problem.Problem) {
+	path, _, _ := strings.Cut(x.Target, "?")
+	s.log().LogAttrs(x.Ctx, slog.LevelWarn, "exchange", slog.String("method", x.Request.Method), slog.String("path", path),
+		slog.Int("status", p.Status()), slog.Int("attempts", 0), slog.String("correlation_id", x.CorrelationID),
+		slog.String("error_type", string(p.ErrorType())), slog.String("error", string(p.Kind)))
+	reply.send(x, nil, p)
+}
+
+// requestFields takes the end-to-end fields of a request. Framing and expectations are ours to make anew.
+func requestFields(r *http.Request) wire.Fields {
+	fields := make(wire.Fields, 0, len(r.Header)+6)
+	for name, values := range r.Header {
+		if name == "Content-Length" || name == "Expect" {
+			continue
+		}
+		for _, value := range values {
+			fields = append(fields, wire.Field{Name: name, Value: value})
+		}
+	}
+	return fields.EndToEnd()
+}
+
+func requestBody(r *http.Request) wire.Body {
+	if r.Body == nil || r.Body == http.NoBody {
+		return wire.Body{}
+	}
+	return wire.Body{Stream: r.Body, Length: r.ContentLength}
+}
+
+func trailerFields(trailer http.Header) wire.Fields {
+	var fields wire.Fields
+	for name, values := range trailer {
+		if len(values) == 0 {
+			fields.Add(name, "")
+		}
+		for _, value := range values {
+			fields.Add(name, value)
+		}
+	}
+	return fields
+}

@@ -1,0 +1,167 @@
+// Package proxy serves the application: it finds the adapter of each call, runs the call through that adapter's chain
+// of policies, and passes the answer back.
+//
+// The configuration is compiled into a Snapshot that is swapped whole by one atomic pointer. Calls in flight finish on
+// the snapshot they started with; what is remembered of an external system lives in policy.Host and outlives it.
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// Server is the running proxy.
+type Server struct {
+	deps      policy.Deps
+	version   string
+	started   time.Time
+	pseudonym string // in Via; random, so that a loop through this process is told from a chain of sidecars
+
+	snapshot atomic.Pointer[Snapshot]
+	ready    atomic.Bool
+	draining atomic.Bool
+	busy     sync.WaitGroup // exchanges in flight
+	busyLock sync.RWMutex   // held for writing while draining begins, so that busy never grows after it was waited for
+
+	mu        sync.Mutex // serialises Use and Shutdown
+	listeners map[string]*listener
+	replaying sync.Map // letter id → struct{}
+	reload    atomic.Pointer[ReloadStatus]
+	cancel    context.CancelFunc
+	base      context.Context
+}
+
+// New returns a server that serves nothing yet; Use gives it a configuration.
+func New(deps policy.Deps, version string) *Server {
+	var id [4]byte
+	_, _ = rand.Read(id[:]) // never fails
+	s := &Server{deps: deps, version: version, started: time.Now(), pseudonym: "integration-sidecar-" + hex.EncodeToString(id[:]),
+		listeners: map[string]*listener{}}
+	s.base, s.cancel = context.WithCancel(context.Background())
+	s.reload.Store(&ReloadStatus{})
+	deps.Metrics.Registry.MustRegister(&gauges{s})
+	return s
+}
+
+// Use compiles doc and serves it. When it fails nothing has changed. Adapters that are new, changed or gone take
+// effect at once for calls that arrive from then on.
+func (s *Server) Use(doc *config.Document) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.snapshot.Load()
+	if err := fixed(before, doc); err != nil {
+		return err
+	}
+	next, err := compile(doc, before, s.deps)
+	if err != nil {
+		return err
+	}
+	opened, err := s.open(next)
+	if err != nil {
+		next.abandon(before)
+		return err
+	}
+	s.snapshot.Store(next)
+	for _, l := range opened {
+		go l.serve(s.deps.Log)
+	}
+	if before != nil {
+		s.closeUnused(next)
+		before.retire(next)
+		s.forget(before, next)
+	}
+	s.ready.Store(true)
+	return nil
+}
+
+// fixed refuses changes that need a restart: what other parts of the process hold on to.
+func fixed(before *Snapshot, doc *config.Document) error {
+	if before == nil {
+		return nil
+	}
+	was := before.document
+	switch {
+	case was.Listen.Admin != doc.Listen.Admin, was.Listen.Probes != doc.Listen.Probes:
+		return errors.New("listen.admin and listen.probes cannot change while the sidecar runs; restart it")
+	case was.DLQ.Dir != doc.DLQ.Dir, was.DLQ.MaxBytes != doc.DLQ.MaxBytes, was.DLQ.Retention != doc.DLQ.Retention:
+		return errors.New("dlq.dir, dlq.max_bytes and dlq.retention cannot change while the sidecar runs; restart it")
+	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat:
+		return errors.New("telemetry.log_format cannot change while the sidecar runs; restart it")
+	}
+	return nil
+}
+
+// forget drops the series of adapters that are gone.
+func (s *Server) forget(before, next *Snapshot) {
+	ids := map[string]bool{}
+	for _, a := range next.ordered {
+		ids[a.identity.ID] = true
+	}
+	for _, a := range before.ordered {
+		if !ids[a.identity.ID] {
+			s.deps.Metrics.Forget(a.identity.ID)
+		}
+	}
+}
+
+// enter counts a call in, unless the server is draining.
+func (s *Server) enter() bool {
+	s.busyLock.RLock()
+	defer s.busyLock.RUnlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.busy.Add(1)
+	return true
+}
+
+// Shutdown stops taking calls, waits for those in flight until ctx ends, then cuts off the rest and closes.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.busyLock.Lock()
+	s.draining.Store(true)
+	s.busyLock.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		s.busy.Wait()
+		close(idle)
+	}()
+	var err error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		err = errors.New("calls were still in flight when the drain time ended")
+	}
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.close(err == nil)
+	}
+	if snapshot := s.snapshot.Load(); snapshot != nil {
+		snapshot.retire(&Snapshot{})
+	}
+	<-idle
+	return err
+}
+
+// NoteReload remembers how a load of the configuration went; faults is "" when it succeeded.
+func (s *Server) NoteReload(file, faults string) {
+	s.reload.Store(&ReloadStatus{File: file, Time: time.Now(), Success: faults == "", Error: faults})
+	if faults != "" {
+		s.deps.Metrics.ReloadSuccess.Set(0)
+		return
+	}
+	s.deps.Metrics.ReloadSuccess.Set(1)
+	s.deps.Metrics.ReloadTime.SetToCurrentTime()
+}
+
+func (s *Server) log() *slog.Logger { return s.deps.Log }

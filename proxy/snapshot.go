@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// Snapshot is everything the configuration says, compiled. It is immutable and swapped whole.
+type Snapshot struct {
+	document *config.Document
+	ordered  []*adapter
+	byName   map[string]*adapter
+	byHost   map[string]*adapter // Host field, in lower case
+	byListen map[string]*adapter // own address as configured
+}
+
+// compile builds a snapshot, taking over the state of hosts from earlier (which may be nil). It touches nothing live.
+func compile(doc *config.Document, earlier *Snapshot, deps policy.Deps) (*Snapshot, error) {
+	s := &Snapshot{document: doc, byName: map[string]*adapter{}, byHost: map[string]*adapter{}, byListen: map[string]*adapter{}}
+	for _, c := range doc.Adapters {
+		a, err := compileAdapter(c, earlier, deps)
+		if err != nil {
+			s.abandon(earlier)
+			return nil, fmt.Errorf("adapter %s: %w", c.Name, err)
+		}
+		s.add(a)
+	}
+	return s, nil
+}
+
+func (s *Snapshot) add(a *adapter) {
+	s.ordered = append(s.ordered, a)
+	s.byName[a.identity.Name] = a
+	if a.listen != "" {
+		s.byListen[a.listen] = a
+	}
+	for _, host := range hostFields(a.upstream) {
+		if s.byHost[host] == nil {
+			s.byHost[host] = a
+		}
+	}
+}
+
+// hostFields are the Host values that name an upstream: with its port, and without when it is the scheme's own.
+func hostFields(u *url.URL) []string {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if port == "" {
+		port = standard
+	}
+	names := []string{net.JoinHostPort(host, port)}
+	if port == standard {
+		names = append(names, strings.TrimSuffix(strings.ToLower(u.Host), ":"+standard))
+	}
+	return names
+}
+
+func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps) (*adapter, error) {
+	identity := &policy.Identity{Name: c.Name, ID: c.ID, Version: c.Version,
+		Origin: c.Upstream.Scheme + "://" + c.Upstream.Host, Base: strings.TrimRight(c.Upstream.EscapedPath(), "/")}
+	var before *policy.Host
+	if earlier != nil && earlier.byName[c.Name] != nil {
+		before = earlier.byName[c.Name].host
+	}
+	host, err := policy.NewHost(policy.HostConfig{Identity: identity, Upstream: c.Upstream, Settings: c.Settings}, before)
+	if err != nil {
+		return nil, err
+	}
+	a := &adapter{identity: identity, host: host, settings: c.Settings, listen: c.Listen, upstream: c.Upstream}
+	if a.chain, err = policy.Compile(c.Settings, host, deps); err != nil {
+		return nil, err
+	}
+	for _, o := range c.Operations {
+		chain, err := policy.Compile(o.Settings, host, deps)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s: %w", o.Name, err)
+		}
+		a.operations = append(a.operations, operation{o.Name, o.Method, splitPattern(o.Path), o.Settings, chain})
+	}
+	return a, nil
+}
+
+// abandon gives back what a snapshot that is not going to be used has built.
+func (s *Snapshot) abandon(earlier *Snapshot) {
+	for _, a := range s.ordered {
+		if earlier == nil || earlier.byName[a.identity.Name] == nil {
+			a.host.Retire(nil)
+		} else {
+			a.host.Retire(earlier.byName[a.identity.Name].host)
+		}
+	}
+}
+
+// retire gives back what the successor did not take over.
+func (s *Snapshot) retire(successor *Snapshot) {
+	for _, a := range s.ordered {
+		if next := successor.byName[a.identity.Name]; next != nil {
+			a.host.Retire(next.host)
+		} else {
+			a.host.Retire(nil)
+		}
+	}
+}

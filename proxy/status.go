@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// ErrUnknownAdapter is returned for a name that is not configured.
+var ErrUnknownAdapter = errors.New("no adapter has this name or id")
+
+// ErrBreakerOff is returned for an adapter whose breaker is switched off.
+var ErrBreakerOff = errors.New("this adapter's breaker is off")
+
+var _ Controller = (*Server)(nil)
+
+// Status implements Controller.
+func (s *Server) Status() Status {
+	stats := s.deps.Letters.Stats()
+	out := Status{Version: s.version, Started: s.started, Ready: s.Ready(), Draining: s.draining.Load(), Reload: *s.reload.Load(),
+		Spool: SpoolStatus{Letters: map[string]int{}, Bytes: stats.Bytes, MaxBytes: stats.MaxBytes}}
+	for state, n := range stats.ByState {
+		out.Spool.Letters[string(state)] = n
+	}
+	if !stats.Oldest.IsZero() {
+		out.Spool.Oldest = &stats.Oldest
+	}
+	for _, a := range s.adapters() {
+		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
+	}
+	return out
+}
+
+func (s *Server) adapters() []*adapter {
+	if snapshot := s.snapshot.Load(); snapshot != nil {
+		return snapshot.ordered
+	}
+	return nil
+}
+
+func (a *adapter) status(letters int) AdapterStatus {
+	check := a.check()
+	out := AdapterStatus{Name: a.identity.Name, ID: a.identity.ID, Version: a.identity.Version, Upstream: a.identity.Origin + a.identity.Base,
+		Listen: a.listen, Health: check.Status, Message: check.Message, Breaker: BreakerStatus{State: "off"},
+		InFlight: a.host.InFlight(), OpenLetter: letters}
+	if b := a.host.Breaker; b != nil {
+		out.Breaker = BreakerStatus{State: b.State().String(), Failures: b.Failures(), Manual: b.Held()}
+		if left := b.Remaining(); left > 0 {
+			out.Breaker.RetryAfter = left.Round(time.Millisecond).String()
+		}
+	}
+	if l := a.host.Limiter; l != nil {
+		tokens, tenants := l.Level()
+		out.Limiter = &LimiterStatus{Capacity: l.Settings().Capacity, Rate: l.Settings().RefillRate, Tokens: tokens, Tenants: tenants}
+	}
+	return out
+}
+
+// check judges an adapter by its breaker and its last attempt.
+func (a *adapter) check() HealthCheck {
+	c := HealthCheck{Status: "pass", Latency: float64(a.host.LastLatency().Microseconds()) / 1000}
+	failure := a.host.LastFailure()
+	if failure != "" {
+		c.Status, c.Message = "warn", "the last attempt failed: "+failure
+	}
+	b := a.host.Breaker
+	if b == nil {
+		return c
+	}
+	switch b.State() {
+	case policy.BreakerOpened:
+		c.Status, c.Message = "fail", "the breaker is open"
+		if b.Held() {
+			c.Message = "the breaker was opened by hand"
+		}
+		if failure != "" {
+			c.Message += "; the last attempt failed: " + failure
+		}
+	case policy.BreakerHalfOpen:
+		c.Status, c.Message = "warn", "the breaker is half-open: the next calls are probes"
+	}
+	return c
+}
+
+// Health implements Controller: unhealthy when every adapter fails, degraded when any is not well.
+func (s *Server) Health() Health {
+	h := Health{Status: "healthy", Checks: map[string]HealthCheck{}, Timestamp: time.Now()}
+	failed := 0
+	for _, a := range s.adapters() {
+		c := a.check()
+		h.Checks[a.identity.ID] = c
+		if c.Status != "pass" {
+			h.Status = "degraded"
+		}
+		if c.Status == "fail" {
+			failed++
+		}
+	}
+	if failed > 0 && failed == len(h.Checks) {
+		h.Status = "unhealthy"
+	}
+	return h
+}
+
+// Ready implements Controller: serving and not draining.
+func (s *Server) Ready() bool { return s.ready.Load() && !s.draining.Load() }
+
+// SetBreaker implements Controller.
+func (s *Server) SetBreaker(name string, action BreakerAction) error {
+	a := s.find(name)
+	if a == nil {
+		return ErrUnknownAdapter
+	}
+	b := a.host.Breaker
+	if b == nil {
+		return ErrBreakerOff
+	}
+	switch action {
+	case BreakerOpen:
+		b.Open()
+	case BreakerClose, BreakerReset:
+		b.Close()
+	default:
+		return fmt.Errorf("%s is not one of open, close, reset", action)
+	}
+	return nil
+}
+
+// find looks an adapter up by name, else by id.
+func (s *Server) find(name string) *adapter {
+	for _, a := range s.adapters() {
+		if a.identity.Name == name {
+			return a
+		}
+	}
+	for _, a := range s.adapters() {
+		if strings.EqualFold(a.identity.ID, name) {
+			return a
+		}
+	}
+	return nil
+}
+
+// Drain is how long calls in flight may take after the sidecar was told to stop, as configured now.
+func (s *Server) Drain() time.Duration { return s.snapshot.Load().document.Drain.D() }
