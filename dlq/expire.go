@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,6 +63,9 @@ func (s *Spool) older(cutoff time.Time, after []byte) (ids []string, last []byte
 		end = true
 		return nil
 	})
+	if err != nil {
+		err = fmt.Errorf("read the spool: %w", err)
+	}
 	return ids, last, end, err
 }
 

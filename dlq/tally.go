@@ -1,7 +1,7 @@
 package dlq
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"maps"
 	"sync"
 	"time"
@@ -34,6 +34,7 @@ type tally struct {
 	stats  Stats
 	closed int64          // bytes of closed letters
 	scopes map[uint64]int // open letters, and those on their way, by scope
+	seed   maphash.Seed   // of the hash of scopes
 }
 
 func (t *tally) reset() {
@@ -42,11 +43,7 @@ func (t *tally) reset() {
 		t.stats.ByState[s] = 0
 	}
 	t.scopes = make(map[uint64]int)
-}
-
-func shortScope(scope string) uint64 {
-	key := keyOfScope(scope)
-	return binary.BigEndian.Uint64(key[:])
+	t.seed = maphash.MakeSeed()
 }
 
 func (t *tally) apply(c change) {
@@ -80,7 +77,7 @@ func (t *tally) countScope(s summary, n int) {
 	if s.scope == "" || !s.state.Open() {
 		return
 	}
-	key := shortScope(s.scope)
+	key := maphash.String(t.seed, s.scope)
 	if t.scopes[key] += n; t.scopes[key] == 0 {
 		delete(t.scopes, key)
 	}
@@ -100,9 +97,10 @@ func (t *tally) forgetScope(s summary) {
 
 // mayHaveScope is false when certainly no open letter has this scope.
 func (t *tally) mayHaveScope(scope string) bool {
+	key := maphash.String(t.seed, scope)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.scopes) > 0 && t.scopes[shortScope(scope)] > 0
+	return t.scopes[key] > 0
 }
 
 // withoutRoom reports whether size more does not fit into limit even when every closed letter makes way.

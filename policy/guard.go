@@ -113,12 +113,20 @@ func (g *Guard) Open() {
 	g.inner.Open()
 }
 
-// Close closes the breaker and forgets its counts.
+// Close closes the breaker. One that is closed already keeps its counts.
 func (g *Guard) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = false
-	g.inner.HalfOpen() // a closed breaker keeps its counts unless it was something else in between
+	g.inner.Close()
+}
+
+// Reset closes the breaker and forgets its counts.
+func (g *Guard) Reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = false
+	g.inner.HalfOpen() // a closed breaker forgets only when it was something else in between
 	g.inner.Close()
 }
 

@@ -28,6 +28,7 @@ func idempotent(s *Settings, id *Identity, store idempotency.Store) Stage {
 			}
 			c.put(x)
 			if x.Key.Scope == "" {
+				x.Idempotency = "fresh"
 				return next(x)
 			}
 			return guard.once(next, x)

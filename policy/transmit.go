@@ -43,8 +43,8 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 	resp, sent, err := t.exchange(ctx, cancel, x)
 	record.Duration, record.Sent = time.Since(start), sent
 	if err != nil {
-		cancel()
 		err = t.failed(ctx, x, err, total)
+		cancel()
 		record.Error = attemptError(err)
 		t.live.note(record.Duration, record.Error)
 		return nil, err
@@ -123,12 +123,12 @@ func readBounded(r io.Reader, buf []byte, limit int64) ([]byte, error) {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
+		case int64(len(buf)) > limit:
+			return buf, errTooLong
 		case err == io.EOF:
 			return buf, nil
 		case err != nil:
 			return buf, err
-		case int64(len(buf)) > limit:
-			return buf, errTooLong
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 	header[policy.CorrelationField] = []string{x.CorrelationID}
 	switch {
 	case x.LetterID != "":
-		header["X-Dead-Letter-Id"] = []string{x.LetterID}
+		header["X-Dead-Letter-ID"] = []string{x.LetterID}
 	case x.LetterLost:
 		header["X-Dead-Letter"] = []string{"unavailable"}
 	}

@@ -17,6 +17,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, own string) {
 	x.Request = wire.Request{Method: r.Method, Fields: requestFields(r), Body: requestBody(r)}
 	x.CorrelationID = policy.Correlate(x.Request.Fields)
 	reply := &reply{w: w, head: r.Method == http.MethodHead, pseudonym: s.pseudonym}
+	if len(r.TransferEncoding) > 0 {
+		// net/http hides a Content-Length beside the chunked coding, the mark of a smuggled request. Whatever follows such a
+		// call on its connection is not read (RFC 9112 section 6.1).
+		w.Header().Set("Connection", "close")
+	}
 	if !s.enter() {
 		p := problem.New(problem.Draining, "The sidecar is shutting down and takes no new calls.")
 		p.RetryAfter = time.Second
@@ -44,30 +49,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, own string) {
 	reply.send(x, resp, err)
 }
 
-// match finds the adapter of a call: by the address it came to, else by its first path segment, else by its Host.
+// match finds the adapter of a call and refuses what no adapter may see.
 func (s *Server) match(x *policy.Exchange, r *http.Request, own string) (a *adapter, prefix string, p *problem.Problem) {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		p = problem.New(problem.MethodNotAllowed, "The sidecar does not take "+r.Method+".")
 		p.Allow = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 		return nil, "", p
 	}
-	target, ok := originForm(r.RequestURI)
-	if !ok {
-		return nil, "", problem.New(problem.NoAdapter, "The request target names no path.")
-	}
-	snapshot := s.snapshot.Load()
-	if own != "" {
-		a, x.Target = snapshot.byListen[own], target
-	} else if name, rest := cutAdapter(target); snapshot.byName[name] != nil {
-		a, prefix, x.Target = snapshot.byName[name], "/"+name, rest
-	} else {
-		a, x.Target = snapshot.byHost[strings.ToLower(r.Host)], target
-	}
-	if a == nil {
-		return nil, "", problem.New(problem.NoAdapter, "Neither the first path segment nor the Host field names a configured adapter.")
-	}
-	if path, _, _ := strings.Cut(x.Target, "?"); climbs(path) {
-		return nil, "", problem.New(problem.InvalidRequest, "The path leads above the adapter's root.")
+	a, prefix, x.Target, p = s.snapshot.Load().find(own, r.RequestURI, r.Host)
+	if p != nil {
+		return nil, "", p
 	}
 	if s.looped(x.Request.Fields) {
 		return nil, "", problem.New(problem.LoopDetected, "The call already passed this sidecar: an adapter's upstream leads back to it.")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
@@ -19,9 +20,13 @@ type Snapshot struct {
 	byListen map[string]*adapter // own address as configured
 }
 
+func newSnapshot(doc *config.Document) *Snapshot {
+	return &Snapshot{document: doc, byName: map[string]*adapter{}, byHost: map[string]*adapter{}, byListen: map[string]*adapter{}}
+}
+
 // compile builds a snapshot, taking over the state of hosts from earlier (which may be nil). It touches nothing live.
 func compile(doc *config.Document, earlier *Snapshot, deps policy.Deps) (*Snapshot, error) {
-	s := &Snapshot{document: doc, byName: map[string]*adapter{}, byHost: map[string]*adapter{}, byListen: map[string]*adapter{}}
+	s := newSnapshot(doc)
 	for _, c := range doc.Adapters {
 		a, err := compileAdapter(c, earlier, deps)
 		if err != nil {
@@ -31,6 +36,29 @@ func compile(doc *config.Document, earlier *Snapshot, deps policy.Deps) (*Snapsh
 		s.add(a)
 	}
 	return s, nil
+}
+
+// find finds the adapter of a call: by the adapter's own address it came to, else by its first path segment, else by
+// its Host field. It returns the prefix that was taken off the target, and the rest of the target.
+func (s *Snapshot) find(own, requestTarget, host string) (a *adapter, prefix, target string, p *problem.Problem) {
+	target, ok := originForm(requestTarget)
+	if !ok {
+		return nil, "", "", problem.New(problem.NoAdapter, "The request target names no path.")
+	}
+	if own != "" {
+		a = s.byListen[own]
+	} else if name, rest := cutAdapter(target); s.byName[name] != nil {
+		a, prefix, target = s.byName[name], "/"+name, rest
+	} else {
+		a = s.byHost[strings.ToLower(host)]
+	}
+	if a == nil {
+		return nil, "", target, problem.New(problem.NoAdapter, "Neither the first path segment nor the Host field names a configured adapter.")
+	}
+	if path, _, _ := strings.Cut(target, "?"); climbs(path) {
+		return nil, "", target, problem.New(problem.InvalidRequest, "The path leads above the adapter's root.")
+	}
+	return a, prefix, target, nil
 }
 
 func (s *Snapshot) add(a *adapter) {
@@ -60,27 +88,35 @@ func hostFields(u *url.URL) []string {
 	return names
 }
 
+// newAdapter is an adapter that routes and does not call yet.
+func newAdapter(c *config.Adapter) *adapter {
+	a := &adapter{settings: c.Settings, listen: c.Listen, upstream: c.Upstream,
+		identity: &policy.Identity{Name: c.Name, ID: c.ID, Version: c.Version,
+			Origin: c.Upstream.Scheme + "://" + c.Upstream.Host, Base: strings.TrimRight(c.Upstream.EscapedPath(), "/")}}
+	for _, o := range c.Operations {
+		a.operations = append(a.operations, operation{name: o.Name, method: o.Method, pattern: splitPattern(o.Path), settings: o.Settings})
+	}
+	return a
+}
+
 func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps) (*adapter, error) {
-	identity := &policy.Identity{Name: c.Name, ID: c.ID, Version: c.Version,
-		Origin: c.Upstream.Scheme + "://" + c.Upstream.Host, Base: strings.TrimRight(c.Upstream.EscapedPath(), "/")}
+	a := newAdapter(c)
 	var before *policy.Host
 	if earlier != nil && earlier.byName[c.Name] != nil {
 		before = earlier.byName[c.Name].host
 	}
-	host, err := policy.NewHost(policy.HostConfig{Identity: identity, Upstream: c.Upstream, Settings: c.Settings}, before)
-	if err != nil {
+	var err error
+	if a.host, err = policy.NewHost(policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings}, before); err != nil {
 		return nil, err
 	}
-	a := &adapter{identity: identity, host: host, settings: c.Settings, listen: c.Listen, upstream: c.Upstream}
-	if a.chain, err = policy.Compile(c.Settings, host, deps); err != nil {
+	if a.chain, err = policy.Compile(c.Settings, a.host, deps); err != nil {
 		return nil, err
 	}
-	for _, o := range c.Operations {
-		chain, err := policy.Compile(o.Settings, host, deps)
-		if err != nil {
-			return nil, fmt.Errorf("operation %s: %w", o.Name, err)
+	for i := range a.operations {
+		o := &a.operations[i]
+		if o.chain, err = policy.Compile(o.settings, a.host, deps); err != nil {
+			return nil, fmt.Errorf("operation %s: %w", o.name, err)
 		}
-		a.operations = append(a.operations, operation{o.Name, o.Method, splitPattern(o.Path), o.Settings, chain})
 	}
 	return a, nil
 }

@@ -121,8 +121,10 @@ func (s *Server) SetBreaker(name string, action BreakerAction) error {
 	switch action {
 	case BreakerOpen:
 		b.Open()
-	case BreakerClose, BreakerReset:
+	case BreakerClose:
 		b.Close()
+	case BreakerReset:
+		b.Reset()
 	default:
 		return fmt.Errorf("%s is not one of open, close, reset", action)
 	}

@@ -1,15 +1,75 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/units"
+	"github.com/fsm-integrations/sidecar/policy"
+	"github.com/fsm-integrations/sidecar/proxy"
 )
 
-func newExplainCommand(_ *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain",
-		Short: "(not available yet)",
-		RunE:  func(*cobra.Command, []string) error { return errors.New("explain is not available yet") },
+func newExplainCommand(a *app) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "explain --config FILE METHOD URL",
+		Short: "Say what would happen to a call, and which line says so",
+		Long: `Say which adapter and operation a call belongs to, each effective policy with the line that set it, how often and
+how long the call may be tried, and whether it may be sent twice.
+
+URL is what the application would call: a URL of the sidecar, a path below it, or a URL of the external system.`,
+		Example: "  sidecar explain --config config.yaml POST /sales-system/api/v2/orders/intake",
+		Args:    needs("METHOD", "URL"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.explain(file, strings.ToUpper(args[0]), args[1]) },
 	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	_ = c.MarkFlagRequired("config")
+	return c
+}
+
+func (a *app) explain(file, method, target string) error {
+	doc, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	found, err := proxy.Find(doc, method, target)
+	if err != nil {
+		return err
+	}
+	a.explainRoute(doc, found, method)
+	a.explainRetry(found.Settings, method)
+	a.printf("\nEffective policies\n")
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range doc.Effective(found.Adapter.Name, found.Operation) {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.Path, s.Value, s.Origin)
+	}
+	return w.Flush()
+}
+
+func (a *app) explainRoute(doc *config.Document, f proxy.Found, method string) {
+	operation := f.Operation
+	if operation == "" {
+		operation = "none matches; the adapter's own policies apply"
+	}
+	a.printf("adapter    %s (id %s, version %s), found %s\n", f.Adapter.Name, f.Adapter.ID, f.Adapter.Version, f.Rule)
+	a.printf("operation  %s\n", operation)
+	a.printf("upstream   %s %s\n", method, f.Upstream)
+	for _, later := range doc.Unavailable() {
+		a.printf("note       %s\n", later.Error())
+	}
+}
+
+func (a *app) explainRetry(s *policy.Settings, method string) {
+	advice := policy.Advise(s, method)
+	allowed := "no"
+	if advice.Retried {
+		allowed = "yes"
+	}
+	a.printf("attempts   at most %d\n", advice.Attempts)
+	a.printf("latency    at most %s (timeout.total %s)\n", units.Duration(advice.Latency), s.Timeout.Total)
+	a.printf("retry      %s: %s\n", allowed, advice.Why)
 }

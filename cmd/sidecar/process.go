@@ -83,8 +83,11 @@ func start(doc *config.Document, logs io.Writer) (p *process, err error) {
 // listen serves the operator's side: admin and probes. They answer before the application's side does, so that a
 // probe can tell starting from gone.
 func (p *process) listen(doc *config.Document, probes http.Handler) error {
-	door := admin.New(admin.Config{Controller: p.server, Letters: p.letters, Log: p.log, Reload: p.reload})
-	var err error
+	host, _, err := net.SplitHostPort(doc.Listen.Admin)
+	if err != nil {
+		return fmt.Errorf("listen.admin: %w", err)
+	}
+	door := admin.New(admin.Config{Controller: p.server, Letters: p.letters, Log: p.log, Reload: p.reload, Hosts: []string{host}})
 	if p.admin, p.adminAddr, err = p.serve(doc.Listen.Admin, door); err != nil {
 		return fmt.Errorf("listen.admin: %w", err)
 	}

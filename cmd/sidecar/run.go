@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,12 +38,12 @@ func (a *app) run(file string) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range doc.Warnings {
-		fmt.Fprintln(a.stderr, w)
-	}
 	p, err := start(doc, a.stdout)
 	if err != nil {
 		return err
+	}
+	for _, w := range doc.Warnings {
+		p.log.Warn("configuration", "warning", w.Error())
 	}
 	changes, err := watch(file, p.log)
 	if err != nil {

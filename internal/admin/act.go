@@ -61,6 +61,12 @@ func (s *server) replay(r *http.Request) (any, error) {
 	id := r.PathValue("id")
 	result, err := s.Controller.Replay(context.WithoutCancel(r.Context()), id,
 		proxy.ReplayOptions{Who: o.Who, Force: o.Force, DryRun: o.DryRun})
+	if err != nil && result.Result != "" {
+		// It was sent. Whoever is told only that something failed would send it again.
+		s.Log.Error("a replay could not be written on its letter", "letter_id", id, "result", result.Result, "error", err)
+		result.Reason = strings.TrimPrefix(result.Reason+"; this could not be written on the letter, which still waits", "; ")
+		err = nil
+	}
 	s.audit(r, o.Who, "replay", id, strings.TrimSuffix(result.Result+": "+result.Reason, ": "), err)
 	return result, err
 }

@@ -23,6 +23,19 @@ func TestReplayPassesItsOptions(t *testing.T) {
 	}
 }
 
+// Told that it failed, somebody would send it a second time.
+func TestReplayThatWasSentIsNotCalledFailed(t *testing.T) {
+	world := newWorld()
+	world.unrecorded = errors.New("write /var/lib/sidecar/dlq: no space left on device")
+	w := ask(world.handler(nil), "POST", "/api/v1/letters/a/replay", "")
+	if s := w.Body.String(); w.Code != 200 || !strings.Contains(s, `"result":"replayed","status":201,"reason":"this could not be written`) || strings.Contains(s, "/var") {
+		t.Errorf("%d %s", w.Code, s)
+	}
+	if s := world.log.String(); !strings.Contains(s, "no space left") || !strings.Contains(s, `outcome="replayed: this could not`) {
+		t.Errorf("log: %s", s)
+	}
+}
+
 func TestEverythingThatChangesLeavesAnAuditLine(t *testing.T) {
 	fails := func(context.Context) error { return errors.New("a fault") }
 	for target, want := range map[string]string{

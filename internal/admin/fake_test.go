@@ -26,15 +26,16 @@ var _ Letters = (*dlq.Spool)(nil)
 
 // world is a sidecar of memory behind the admin API.
 type world struct {
-	letters  []*dlq.Letter
-	asked    dlq.Filter
-	visited  int
-	replayed []proxy.ReplayOptions
-	breaker  proxy.BreakerStatus
-	failure  error // of everything that can fail
-	health   string
-	ready    bool
-	log      logBuffer
+	letters    []*dlq.Letter
+	asked      dlq.Filter
+	visited    int
+	replayed   []proxy.ReplayOptions
+	breaker    proxy.BreakerStatus
+	failure    error // of everything that can fail
+	unrecorded error // of a replay that was sent
+	health     string
+	ready      bool
+	log        logBuffer
 }
 
 // logBuffer is what was logged. The server writes to it while the test reads.
@@ -77,8 +78,11 @@ func (w *world) Replay(ctx context.Context, id string, o proxy.ReplayOptions) (p
 	if ctx.Done() != nil {
 		return proxy.ReplayResult{}, errors.New("a replay must not end with its client")
 	}
+	if w.failure != nil {
+		return proxy.ReplayResult{}, w.failure
+	}
 	w.replayed = append(w.replayed, o)
-	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201}, w.failure
+	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201}, w.unrecorded
 }
 
 func (w *world) Get(id string) (*dlq.Letter, error) {

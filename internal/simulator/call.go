@@ -22,6 +22,7 @@ type call struct {
 	key     string
 	id      string // {id} of the path
 	record  *Record
+	fault   Fault
 	badSign error
 }
 
@@ -43,13 +44,14 @@ func (s *System) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.calls.running.Done()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	c := s.open(r, body)
+	c := s.open(r, body, err == nil)
 	a, how := s.decide(c, err)
 	s.journal.finish(c.record, a.status, how)
 	deliver(w, r, a, how)
 }
 
-func (s *System) open(r *http.Request, body []byte) *call {
+// open notes the call. One whose body did not arrive meets no fault and leaves it to the next.
+func (s *System) open(r *http.Request, body []byte, complete bool) *call {
 	c := &call{system: s, request: r, body: body, key: keyOf(r.Header, s.provider.keyField)}
 	now := time.Now()
 	c.badSign = s.signature.verify(r, c.key, body, now)
@@ -58,7 +60,11 @@ func (s *System) open(r *http.Request, body []byte) *call {
 	if c.badSign != nil {
 		c.record.SignatureFault = c.badSign.Error()
 	}
-	s.journal.begin(c.record)
+	take := s.faults.take
+	if !complete {
+		take = None
+	}
+	c.fault = s.journal.begin(c.record, take)
 	return c
 }
 
@@ -70,8 +76,7 @@ func (s *System) decide(c *call, unread error) (answer, way) {
 	} else if unread != nil {
 		return answer{}, dropped
 	}
-	f := s.faults.take()
-	s.journal.fault(c.record, f.String())
+	f := c.fault
 	switch f.Kind {
 	case KindStatus:
 		return statusError(f.Status, "simulated", http.StatusText(f.Status)), whole

@@ -46,9 +46,13 @@ type journal struct {
 	arrived chan struct{} // closed and replaced when a request arrives
 }
 
-func (j *journal) begin(r *Record) {
+// begin notes a request that arrived and takes its fault in the same step, so that faults strike in the order in which
+// Records and WaitRequests show the requests.
+func (j *journal) begin(r *Record, take func() Fault) Fault {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	f := take()
+	r.Fault = f.String()
 	j.totals.Requests++
 	if r.SignatureFault != "" {
 		j.totals.BadSignatures++
@@ -59,12 +63,7 @@ func (j *journal) begin(r *Record) {
 	j.records = append(j.records, r)
 	close(j.arrived)
 	j.arrived = make(chan struct{})
-}
-
-func (j *journal) fault(r *Record, fault string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	r.Fault = fault
+	return f
 }
 
 func (j *journal) effect(r *Record, id string) {

@@ -1,0 +1,62 @@
+# The two commands of a newcomer are make demo and make test; make help prints the rest.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+CONFIG  ?= config.example.yaml
+FUZZTIME ?= 20s
+IMAGE   ?= integration-sidecar:$(VERSION)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The race detector needs a C compiler on Linux; without one the tests still run, and say so.
+RACE := $(if $(shell command -v $${CC:-cc}),-race,)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build test e2e bench lint fuzz image schema
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## see the whole product work on this machine, with no other server (under a minute)
+	@CGO_ENABLED=0 go run ./cmd/sidecar demo
+
+run: build ## serve CONFIG (default config.example.yaml)
+	bin/sidecar run --config $(CONFIG)
+
+build: ## the static binary, in bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sidecar ./cmd/sidecar
+
+test: ## every test that needs only Go, with the race detector
+	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
+	go test $(RACE) -timeout 9m ./...
+
+e2e: ## install and start the real servers, and test the built binary against them
+	bash e2e/setup.sh
+	go test -tags e2e -count 1 -timeout 40m ./e2e/servers/...
+
+bench: ## measure the sidecar beside nginx, HAProxy and httputil in one run
+	bash bench/setup.sh
+	go run ./bench
+	go test -run '^$$' -bench . -benchmem ./policy
+
+lint: ## gofmt, go vet, staticcheck, import directions
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go vet -tags e2e ./e2e/...
+	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags e2e ./e2e/...
+	go test -run Layering ./cmd/sidecar
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+schema: ## write config.schema.json and the golden files anew
+	go test ./internal/config -update
+
+image: ## the container image
+	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
