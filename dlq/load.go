@@ -30,6 +30,7 @@ func (s *Spool) load() error {
 			if len(counted.added) == 1024 { // a large spool's summaries are not all held at once
 				s.tally.apply(counted)
 				counted = change{}
+				s.db.Trim(tx)
 			}
 			return nil
 		})

@@ -98,6 +98,7 @@ const (
 
 func (s *Spool) piece(f Filter, after []byte) (p piece, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
+		defer s.db.Trim(tx)
 		bodies := tx.Bucket(bucketBodies())
 		cursor := tx.Bucket(bucketHeads()).Cursor()
 		id, head := seekAfter(cursor, after)

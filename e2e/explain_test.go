@@ -18,7 +18,7 @@ adapters:
     upstream: https://sales.example/base
     retry: { max_retries: 3, initial_delay: 1s, multiplier: 2, jitter_factor: 0 }
     operations:
-      - match: { method: POST, path: /orders/{id}/intake }
+      - match: { method: POST, path: "/orders/{id}/intake" }
         idempotency: { honoured: true }
         retry: { max_retries: 4 }
 `
@@ -93,7 +93,7 @@ func TestStatusShowsTheWhole(t *testing.T) {
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "rate_limit: { capacity: 7, refill_rate: 1 }") + Adapter("erp", up.URL)})
 	s.Post(t, "/sales/a", "{}")
 	table := s.MustCommand(t, "status").Stdout
-	if !containsAll(strings.ToLower(table), "sales", "erp", "closed", "reload", "ready") {
+	if !containsAll(strings.ToLower(table), "sales", "erp", "closed", "loaded", "ready") {
 		t.Errorf("status shows neither adapters, breakers, last reload nor readiness:\n%s", table)
 	}
 	if found := s.MustCommand(t, "status", "--admin", s.Admin).Stdout; found == "" {

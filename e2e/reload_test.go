@@ -161,7 +161,8 @@ func TestInFlightCallFinishesOnTheOldSnapshot(t *testing.T) {
 	own := FreeAddr(t)
 	s.Write(Setup{Adapters: Adapter("erp", other.URL) + Adapter("crm", other.URL, "listen: "+own)})
 	s.Hangup()
-	awaitAdapter(t, s, "sales", false)
+	awaitAdapter(t, s, "crm", true)
+	s.Get(t, "/sales/a").WantProblem(t, 404, "no-adapter")
 	if a := s.Get(t, "/erp/a"); a.Body != "other" {
 		t.Errorf("an adapter whose upstream changed still goes to %q", a.Body)
 	}

@@ -135,7 +135,7 @@ func TestBudgetKeepsRetriesFromMultiplying(t *testing.T) {
 	t.Parallel()
 	up := NewUpstream(t, Status(503))
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "retry: { max_retries: 5, initial_delay: 1ms, max_delay: 1ms }")})
-	const calls = 100
+	const calls = 300
 	start := time.Now()
 	for range calls {
 		s.Do(t, http.MethodGet, "/sales/a", "").WantStatus(t, 503)

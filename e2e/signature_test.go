@@ -18,7 +18,7 @@ func TestEveryAttemptCarriesTheSameKeyAndAFreshSignature(t *testing.T) {
 	t.Parallel()
 	up := NewUpstream(t, Drop, Status(503), OK("done"))
 	s := Start(t, Setup{Env: []string{"HMAC=hmac-secret"}, Adapters: Adapter("sales", up.URL, honoured,
-		"retry: { max_retries: 3, initial_delay: 1100ms, multiplier: 1, jitter_factor: 0 }", // so that the clock of signatures moves
+		"retry: { max_retries: 3, initial_delay: 1100ms, max_delay: 1100ms, multiplier: 1, jitter_factor: 0 }", // so that the clock of signatures moves
 		`sign: { secret: env:HMAC, header: X-Sig, prefix: "v1=", timestamp_header: X-Time, content: "{timestamp}.{key}.{method}.{path}.{query}.{body}" }`)})
 	s.Post(t, "/sales/orders?x=1", `{"order":1}`, "X-Idempotency-Key: order-1").WantStatus(t, 200)
 	seen := map[string]bool{}

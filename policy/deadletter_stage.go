@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -42,9 +43,9 @@ type keeper struct {
 	private []string
 }
 
-// privateFields names the fields that never enter a letter: credentials of any kind and signatures.
+// privateFields names the fields of this adapter that never enter a letter, whatever they are called.
 func privateFields(s *Settings) []string {
-	names := []string{"Authorization", "Proxy-Authorization", "Cookie"}
+	var names []string
 	if s.Auth != nil {
 		names = append(names, s.Auth.Field())
 	}
@@ -53,6 +54,9 @@ func privateFields(s *Settings) []string {
 	}
 	return names
 }
+
+// privateWords mark the fields in which applications send credentials of their own.
+var privateWords = [...]string{"auth", "token", "secret", "password", "passwd", "api-key", "apikey", "access-key", "credential", "cookie", "signature"}
 
 // wants reports whether the outcome is one that is kept.
 func (k *keeper) wants(x *Exchange, resp *wire.Response, err error) bool {
@@ -125,6 +129,12 @@ func (k *keeper) message(x *Exchange) dlq.Message {
 func (k *keeper) isPrivate(name string) bool {
 	for _, p := range k.private {
 		if equalFold(p, name) {
+			return true
+		}
+	}
+	lower := strings.ToLower(name)
+	for _, word := range privateWords {
+		if strings.Contains(lower, word) {
 			return true
 		}
 	}

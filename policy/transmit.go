@@ -60,6 +60,10 @@ func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x
 	if err != nil {
 		return nil, sending.sent(), err
 	}
+	if answer.StatusCode == 101 { // nobody asked to switch protocols (RFC 9110 section 15.2.2)
+		_ = answer.Body.Close()
+		return nil, true, errUnasked
+	}
 	resp := &wire.Response{Status: answer.StatusCode, Fields: fieldsOf(answer.Header), Length: answer.ContentLength}
 	if answer.ContentLength < 0 || len(answer.Trailer) > 0 {
 		resp.Trailer = func() wire.Fields { return fieldsOf(answer.Trailer) }
@@ -111,6 +115,8 @@ func readUpTo(resp *wire.Response, body *attemptBody, limit int64) error {
 	resp.Content = content
 	return err
 }
+
+var errUnasked = errors.New("the external system switched protocols unasked")
 
 var errTooLong = errors.New("the body is longer than its bound")
 
@@ -165,7 +171,7 @@ func (t *transmitter) failed(ctx context.Context, x *Exchange, err error, total 
 	if x.Ctx.Err() != nil {
 		return Canceled
 	}
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		kind, detail := problem.UpstreamTimeout, "The external system did not answer within "+t.timeout.String()+"."
 		if total {
 			kind, detail = problem.TotalTimeout, "The call's total time was used up before the external system answered."

@@ -77,7 +77,7 @@ func (s *Server) listen(address string, shared bool) (*listener, error) {
 
 // serve runs until close. The socket took connections from the moment it was bound.
 func (l *listener) serve(log *slog.Logger) {
-	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+	if err := l.server.Serve(problemListener{l.socket}); !errors.Is(err, http.ErrServerClosed) {
 		log.Error("listener stopped", "address", l.address, "error", err.Error())
 	}
 }

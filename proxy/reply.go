@@ -57,6 +57,9 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 	}
 	header := r.w.Header()
 	put(header, resp.Fields)
+	for _, ours := range [...]string{"X-Correlation-Id", "X-Dead-Letter-Id", "X-Dead-Letter"} { // as net/http spells them
+		delete(header, ours)
+	}
 	header[policy.CorrelationField] = []string{x.CorrelationID}
 	switch {
 	case x.LetterID != "":

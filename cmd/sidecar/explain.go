@@ -24,10 +24,14 @@ how long the call may be tried, and whether it may be sent twice.
 URL is what the application would call: a URL of the sidecar, a path below it, or a URL of the external system.`,
 		Example: "  sidecar explain --config config.yaml POST /sales-system/api/v2/orders/intake",
 		Args:    needs("METHOD", "URL"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.explain(file, strings.ToUpper(args[0]), args[1]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if file == "" {
+				return usagef(cmd, "--config is missing")
+			}
+			return a.explain(file, strings.ToUpper(args[0]), args[1])
+		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
-	_ = c.MarkFlagRequired("config")
 	return c
 }
 

@@ -45,30 +45,16 @@ const adminHeaderTimeout = 5 * time.Second
 
 // start opens the stores, serves admin and probes, and then the application. What it opened it closes again when any
 // of it fails.
-func start(doc *config.Document, logs io.Writer) (p *process, err error) {
-	p = &process{file: doc.File, level: new(slog.LevelVar), expired: make(chan struct{})}
+func start(doc *config.Document, logs io.Writer) (*process, error) {
+	p := &process{file: doc.File, level: new(slog.LevelVar), expired: make(chan struct{})}
 	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
 	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat)
-	defer func() {
-		if err != nil {
-			p.closeStores()
-		}
-	}()
-	if p.letters, err = dlq.Open(dlq.Config{Dir: doc.DLQ.Dir, MaxBytes: int64(doc.DLQ.MaxBytes), Retention: doc.DLQ.Retention.D()}); err != nil {
+	if err := p.openStores(doc.DLQ); err != nil {
+		p.closeStores()
 		return nil, err
 	}
-	if p.keys, err = idempotency.OpenEmbedded(filepath.Join(doc.DLQ.Dir, "keys.db"), idempotency.EmbeddedOptions{}); err != nil {
-		return nil, err
-	}
-	build := currentBuild()
-	metrics := telemetry.NewMetrics(build.Version, build.Commit)
-	p.server = proxy.New(policy.Deps{Keys: p.keys, Letters: p.letters, Secrets: secret.NewResolver(), Metrics: metrics, Log: p.log}, build.Version)
-	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
-	if err = p.listen(doc, admin.Probes(p.server, handler)); err != nil {
-		return nil, err
-	}
-	if err = p.server.Use(doc); err != nil {
-		p.closeListeners()
+	if err := p.open(doc); err != nil {
+		p.closeStores()
 		return nil, err
 	}
 	p.server.NoteReload(doc.File, "")
@@ -76,8 +62,32 @@ func start(doc *config.Document, logs io.Writer) (p *process, err error) {
 	p.done = cancel
 	go p.expire(background)
 	p.log.Info("serving", "proxy", doc.Listen.Proxy, "admin", p.adminAddr.String(), "probes", p.probesAddr.String(),
-		"adapters", len(doc.Adapters), "version", build.Version)
+		"adapters", len(doc.Adapters), "version", currentBuild().Version)
 	return p, nil
+}
+
+func (p *process) openStores(c config.DLQ) (err error) {
+	if p.letters, err = dlq.Open(dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D()}); err != nil {
+		return err
+	}
+	p.keys, err = idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{})
+	return err
+}
+
+// open builds the server and binds every address.
+func (p *process) open(doc *config.Document) error {
+	build := currentBuild()
+	metrics := telemetry.NewMetrics(build.Version, build.Commit)
+	p.server = proxy.New(policy.Deps{Keys: p.keys, Letters: p.letters, Secrets: secret.NewResolver(), Metrics: metrics, Log: p.log}, build.Version)
+	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	if err := p.listen(doc, admin.Probes(p.server, handler)); err != nil {
+		return err
+	}
+	if err := p.server.Use(doc); err != nil {
+		p.closeListeners()
+		return err
+	}
+	return nil
 }
 
 // listen serves the operator's side: admin and probes. They answer before the application's side does, so that a

@@ -22,10 +22,14 @@ the configured time, then the sidecar exits. A second signal exits at once. SIGH
 it again; an invalid file changes nothing.`,
 		Example: "  sidecar run --config config.yaml",
 		Args:    needs(),
-		RunE:    func(*cobra.Command, []string) error { return a.run(file) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return usagef(cmd, "--config is missing")
+			}
+			return a.run(file)
+		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
-	_ = c.MarkFlagRequired("config")
 	return c
 }
 

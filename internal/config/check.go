@@ -66,6 +66,9 @@ func upstream(text string) (*url.URL, string) {
 
 // checkMatch reports a method or path pattern that can match nothing.
 func (r *resolver) checkMatch(m Match, n *node, path string) {
+	if at := n.get("timeout").get("connect"); at != nil {
+		r.faults.add(at, path+".timeout.connect", "belongs to the external system as a whole, whose connections its operations share; set it on the adapter")
+	}
 	match := n.get("match")
 	if at := match.get("method"); at != nil && at.tag == "!!str" && !regexp.MustCompile(`^[A-Z][A-Z-]*$`).MatchString(m.Method) {
 		r.faults.add(at, path+".match.method", quote(at.text)+" is not a method in capitals, such as POST; leave the key out for any method")

@@ -32,7 +32,8 @@ type DB struct {
 	wake    chan struct{} // holds one token when the writer may have something to do
 	stopped chan struct{} // closed when the writer has ended
 
-	suspect bool // of the writer alone: the last commit failed, see heal
+	uses    atomic.Int64 // operations and reads since the last trim
+	suspect bool         // of the writer alone: the last commit failed, see heal
 }
 
 // An operation is waiting until either the writer or its caller, giving up, claims it.
@@ -100,6 +101,7 @@ func (db *DB) signal() {
 // meanwhile cannot be used again, and must not call Do, which may wait for all readers to end. A panic, of op or of
 // bbolt over a damaged page, becomes an error.
 func (db *DB) View(op func(*bbolt.Tx) error) (err error) {
+	defer db.used(1)
 	defer recoverInto(&err)
 	return db.bolt.View(op)
 }

@@ -23,6 +23,7 @@ func (db *DB) write() {
 			}
 			company := len(batch) > 1
 			db.commit(batch)
+			db.used(len(batch))
 			clear(batch)
 			if company {
 				// Those just answered are about to come back: let them, rather than start with the first of them alone.
