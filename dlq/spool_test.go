@@ -1,7 +1,6 @@
 package dlq
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/fsm-integrations/sidecar/internal/groupcommit"
 	"github.com/fsm-integrations/sidecar/internal/problem"
@@ -190,86 +187,6 @@ func TestEachMayChangeTheSpool(t *testing.T) {
 	}
 }
 
-func TestUpdate(t *testing.T) {
-	s := openSpool(t, Config{})
-	l := letter("a")
-	put(t, s, l)
-	must(t, s.Update(t.Context(), l.ID, func(l *Letter) error {
-		l.State = Forwarded
-		l.OriginalMessage.Body = []byte("changed")
-		return nil
-	}))
-	got, err := s.Get(l.ID)
-	must(t, err)
-	if got.State != Forwarded || string(got.OriginalMessage.Body) != "changed" {
-		t.Errorf("got %+v", got)
-	}
-	errOwn := errors.New("own")
-	for name, c := range map[string]struct {
-		id   string
-		edit func(*Letter) error
-		want error
-	}{
-		"own error": {l.ID, func(l *Letter) error { l.State = Dead; return errOwn }, errOwn},
-		"absent":    {"nobody", func(*Letter) error { return nil }, ErrNotFound},
-		"other id":  {l.ID, func(l *Letter) error { l.ID = "other"; return nil }, nil},
-		"state":     {l.ID, func(l *Letter) error { l.State = "lost"; return nil }, nil},
-		"panic":     {l.ID, func(*Letter) error { panic("oops") }, nil},
-	} {
-		err := s.Update(t.Context(), c.id, c.edit)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	if got := s.Stats(); got.ByState[Forwarded] != 1 || got.ByState[Dead] != 0 || got.OpenByAdapter["sales-id"] != 1 {
-		t.Errorf("%+v", got)
-	}
-}
-
-func TestResolveScope(t *testing.T) {
-	s := openSpool(t, Config{Now: func() time.Time { return day(3) }})
-	a, again, closed, b := letter("a"), letter("a"), letter("a"), letter("b")
-	put(t, s, a, again, closed, b)
-	must(t, s.Discard(t.Context(), closed.ID, "me"))
-	resolve := func(scope string, want int) {
-		t.Helper()
-		if n, err := s.ResolveScope(t.Context(), scope, "you"); n != want || err != nil {
-			t.Fatalf("%s: resolved %d, %v", scope, n, err)
-		}
-	}
-	resolve("scope-none", 0)
-	resolve("", 0)
-	resolve("scope-a", 2)
-	resolve("scope-a", 0)
-	got, err := s.Get(again.ID)
-	must(t, err)
-	want := []Audit{{Time: day(3), Who: "you", Action: "resolve", Outcome: "resolved"}}
-	if got.State != Resolved || !reflect.DeepEqual(got.Audit, want) || string(got.OriginalMessage.Body) != "a" {
-		t.Errorf("got %+v", got)
-	}
-	must(t, s.Update(t.Context(), again.ID, func(l *Letter) error { l.State = Dead; return nil }))
-	resolve("scope-a", 1)
-	if n := s.Stats().ByState; n[Dead] != 1 || n[Resolved] != 2 || n[Discarded] != 1 {
-		t.Errorf("%v", n)
-	}
-}
-
-func TestDiscard(t *testing.T) {
-	s := openSpool(t, Config{})
-	l := letter("a")
-	put(t, s, l)
-	must(t, s.Discard(t.Context(), l.ID, "me"))
-	must(t, s.Discard(t.Context(), l.ID, "you"))
-	got, err := s.Get(l.ID)
-	must(t, err)
-	if got.State != Discarded || len(got.Audit) != 1 || got.Audit[0].Who != "me" {
-		t.Errorf("got %+v", got)
-	}
-	if err := s.Discard(t.Context(), "nobody", "me"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestStatsAreTheSameAfterAReopen(t *testing.T) {
 	dir := t.TempDir()
 	s := openSpool(t, Config{Dir: dir, MaxBytes: 1 << 20})
@@ -293,165 +210,6 @@ func TestStatsAreTheSameAfterAReopen(t *testing.T) {
 	}
 	if n, err := s.ResolveScope(t.Context(), "scope-b", "me"); n != 1 || err != nil {
 		t.Errorf("resolved %d, %v", n, err)
-	}
-}
-
-func TestFullMakesRoomFromClosedLettersThenRefuses(t *testing.T) {
-	probe := openSpool(t, Config{})
-	put(t, probe, letter("0"))
-	size := probe.Stats().Bytes
-	s := openSpool(t, Config{MaxBytes: 4*size + size/2})
-	letters := []*Letter{letter("1"), letter("2"), letter("3"), letter("4"), letter("5"), letter("6")}
-	put(t, s, letters[:4]...)
-	if err := s.Put(t.Context(), letters[4]); !errors.Is(err, ErrFull) {
-		t.Fatalf("got %v", err)
-	}
-	put(t, s, letters[0]) // it is there: no new room needed
-	must(t, s.Discard(t.Context(), letters[2].ID, "me"))
-	must(t, s.Discard(t.Context(), letters[1].ID, "me"))
-	put(t, s, letters[4])
-	if s.Has(letters[1].ID) || !s.Has(letters[4].ID) {
-		t.Error("the oldest closed letter did not make way")
-	}
-	put(t, s, letters[5])
-	got, err := s.List(Filter{}, 0)
-	must(t, err)
-	if want := []string{"1", "4", "5", "6"}; !reflect.DeepEqual(texts(got), want) {
-		t.Errorf("kept %v, want %v", texts(got), want)
-	}
-	if err := s.Put(t.Context(), letter("7")); !errors.Is(err, ErrFull) {
-		t.Errorf("got %v", err)
-	}
-	if got := s.Stats(); got.Evicted != 2 || got.Bytes > got.MaxBytes {
-		t.Errorf("%+v", got)
-	}
-}
-
-func TestBoundsHoldUnderConcurrentPuts(t *testing.T) {
-	s := openSpool(t, Config{MaxBytes: 20_000})
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	kept := make(map[string]bool)
-	for range 64 {
-		wg.Go(func() {
-			l := letter("x")
-			err := s.Put(t.Context(), l)
-			if err != nil && !errors.Is(err, ErrFull) {
-				t.Error(err)
-			}
-			mu.Lock()
-			kept[l.ID] = err == nil
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	n := 0
-	for id, want := range kept {
-		if s.Has(id) != want {
-			t.Errorf("%s: kept %v, told %v", id, !want, want)
-		}
-		if want {
-			n++
-		}
-	}
-	if got := s.Stats(); got.Bytes > got.MaxBytes || got.ByState[Dead] != n || n == 0 || n == 64 {
-		t.Errorf("%d kept, %+v", n, got)
-	}
-}
-
-func TestExpire(t *testing.T) {
-	s := openSpool(t, Config{Retention: 24 * time.Hour})
-	now := time.Now().Add(48 * time.Hour)
-	var want []string
-	for i := range 300 {
-		l := letter(fmt.Sprint(i))
-		if l.Metadata.Created = now.Add(-25 * time.Hour); i%3 == 0 {
-			l.Metadata.Created = now.Add(-23 * time.Hour)
-		} else {
-			want = append(want, l.ID)
-		}
-		put(t, s, l)
-	}
-	if got, err := s.Expire(t.Context(), now.Add(-24*time.Hour)); len(got) != 0 || err != nil {
-		t.Errorf("too early: %v, %v", got, err)
-	}
-	got, err := s.Expire(t.Context(), now)
-	must(t, err)
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%d expired, want %d", len(got), len(want))
-	}
-	if stats := s.Stats(); stats.Expired != 200 || stats.ByState[Dead] != 100 {
-		t.Errorf("%+v", stats)
-	}
-	s.config.Retention = -1
-	if got, err := s.Expire(t.Context(), now.Add(time.Hour*1000)); len(got) != 0 || err != nil {
-		t.Errorf("kept forever: %v, %v", got, err)
-	}
-}
-
-// spoil closes s, damages the value of id in the bucket, and opens the spool again.
-func spoil(t *testing.T, s *Spool, bucket, id string) *Spool {
-	t.Helper()
-	must(t, s.Close())
-	db, err := bbolt.Open(filepath.Join(s.config.Dir, "letters.db"), 0o600, nil)
-	must(t, err)
-	must(t, db.Update(func(tx *bbolt.Tx) error {
-		value := append([]byte(nil), tx.Bucket([]byte(bucket)).Get([]byte(id))...)
-		value[len(value)/2] ^= 1
-		return tx.Bucket([]byte(bucket)).Put([]byte(id), value)
-	}))
-	must(t, db.Close())
-	return openSpool(t, s.config)
-}
-
-func TestDamagedLettersAreMovedAside(t *testing.T) {
-	for _, bucket := range []string{"heads", "bodies"} {
-		for name, find := range map[string]func(*Spool, string) error{
-			"get":  func(s *Spool, id string) error { _, err := s.Get(id); return err },
-			"each": func(s *Spool, id string) error { _, err := s.List(Filter{}, 0); return errors.Join(err, ErrNotFound) },
-			"update": func(s *Spool, id string) error {
-				return s.Update(context.Background(), id, func(*Letter) error { return nil })
-			},
-		} {
-			t.Run(bucket+"/"+name, func(t *testing.T) {
-				s := openSpool(t, Config{})
-				good, bad := letter("good"), letter("bad")
-				put(t, s, good)
-				alone := s.Stats()
-				put(t, s, bad)
-				s = spoil(t, s, bucket, bad.ID)
-				if err := find(s, bad.ID); !errors.Is(err, ErrNotFound) {
-					t.Errorf("got %v", err)
-				}
-				list, err := s.List(Filter{}, 0)
-				must(t, err)
-				if !reflect.DeepEqual(texts(list), []string{"good"}) {
-					t.Errorf("listed %v", texts(list))
-				}
-				alone.Quarantined = 1
-				if got := s.Stats(); !reflect.DeepEqual(got, alone) {
-					t.Errorf("got %+v, want %+v", got, alone)
-				}
-				if n, err := s.ResolveScope(t.Context(), "scope-bad", "me"); n != 0 || err != nil {
-					t.Errorf("resolved %d, %v", n, err)
-				}
-				must(t, s.Close())
-				if got := openSpool(t, s.config).Stats(); !reflect.DeepEqual(got, alone) {
-					t.Errorf("after a reopen %+v, want %+v", got, alone)
-				}
-			})
-		}
-	}
-}
-
-func TestDiscardKeepsADamagedBodyDamaged(t *testing.T) {
-	s := openSpool(t, Config{})
-	l := letter("a body")
-	put(t, s, l)
-	s = spoil(t, s, "bodies", l.ID)
-	must(t, s.Discard(t.Context(), l.ID, "me"))
-	if _, err := s.Get(l.ID); !errors.Is(err, ErrNotFound) {
-		t.Fatalf("a damaged body was handed out: %v", err)
 	}
 }
 

@@ -284,6 +284,38 @@ func TestHealLeavesTheFileAsItIs(t *testing.T) {
 	must(t, db.Do(t.Context(), put("more")))
 }
 
+func TestWhatWasTrimmedIsReadAgain(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	value := bytes.Repeat([]byte("v"), 100_000)
+	keys := make([]string, 2*trimAbove/len(value))
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+		must(t, db.Do(t.Context(), func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(keys[i]), value) }))
+	}
+	if db.Size() <= trimAbove {
+		t.Fatalf("the file has %d bytes: nothing is trimmed", db.Size())
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for _, key := range keys {
+				err := db.View(func(tx *bbolt.Tx) error {
+					got := tx.Bucket(bucket).Get([]byte(key))
+					db.Trim(tx)
+					if !bytes.Equal(got, value) {
+						return errors.New("another value than was written")
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(key, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestManyWritersAndReaders(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "x.db"))
 	var wg sync.WaitGroup
@@ -301,29 +333,4 @@ func TestManyWritersAndReaders(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func BenchmarkDo(b *testing.B) {
-	for _, writers := range []int{1, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			db := open(b, filepath.Join(b.TempDir(), "x.db"))
-			value := make([]byte, 1024)
-			next := make(chan int, writers)
-			var wg sync.WaitGroup
-			for range writers {
-				wg.Go(func() {
-					for i := range next {
-						key := fmt.Appendf(nil, "%012d", i)
-						_ = db.Do(context.Background(), func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key, value) })
-					}
-				})
-			}
-			for i := range b.N {
-				next <- i
-			}
-			close(next)
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
-		})
-	}
 }
