@@ -14,7 +14,7 @@ type Advice struct {
 
 // Advise works out what settings mean for calls with a method.
 func Advise(s *Settings, method string) Advice {
-	plan := newRetryPlan(s, nil)
+	plan := newRetryPlan(s)
 	honoured := s.Idempotency != nil && s.Idempotency.Honoured
 	a := Advice{Attempts: plan.MaxRetries + 1, Latency: min(plan.WorstCase(s.Timeout), s.Timeout.Total.D())}
 	switch {

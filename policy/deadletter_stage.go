@@ -82,7 +82,7 @@ func (k *keeper) keep(x *Exchange, resp *wire.Response, err error) {
 		x.LetterLost, x.SpoolError = true, putErr
 		return
 	}
-	x.LetterID = id
+	x.LetterID, x.letterKept = id, true
 }
 
 // resolve marks the letters of a key that succeeded. It is nearly free when there are none.

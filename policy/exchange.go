@@ -59,9 +59,10 @@ type Exchange struct {
 	StoreError  error         // of the store of keys, for the log
 	SpoolError  error         // of the spool, for the log
 
-	attempt  wire.Request // the private copy of the attempt under way: credentials and signatures go here
-	signedAt int64        // Unix seconds of the last signature
-	keep     bool         // the response is an outcome to store: it is read whole before it is passed on
+	attempt    wire.Request // the private copy of the attempt under way: credentials and signatures go here
+	signedAt   int64        // Unix seconds of the last signature
+	letterKept bool         // LetterID is a letter this exchange wrote
+	keep       bool         // the response is an outcome to store: it is read whole before it is passed on
 }
 
 // Identity is who an adapter is in metrics, letters, logs and answers.

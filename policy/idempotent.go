@@ -17,7 +17,7 @@ func idempotent(s *Settings, id *Identity, store idempotency.Store) Stage {
 	if c == nil {
 		return nil
 	}
-	guard := &keyGuard{Idempotency: *c, plan: newRetryPlan(s, nil), adapter: id.Name, store: store}
+	guard := &keyGuard{Idempotency: *c, plan: newRetryPlan(s), adapter: id.Name, store: store}
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			if !isWrite(x.Request.Method) {

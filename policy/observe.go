@@ -148,7 +148,7 @@ func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType
 	}
 	if x.LetterLost {
 		m.LettersLost.Inc()
-	} else if x.LetterID != "" && x.LetterID == x.letterID {
+	} else if x.letterKept {
 		m.LettersKept.Inc()
 	}
 	switch {

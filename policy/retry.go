@@ -50,7 +50,7 @@ func (c *Retry) WorstCase(t Timeout) time.Duration {
 // failsafe-go's retry policy is not used here: its delay, jitter, last result and draining would each have to be
 // replaced (docs/decisions/0003-own-retry-loop.md).
 func attempts(s *Settings, h *Host) Stage {
-	plan := newRetryPlan(s, h)
+	plan := newRetryPlan(s)
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			h.budget.call()
@@ -68,9 +68,10 @@ func attempts(s *Settings, h *Host) Stage {
 					resp.Close()
 					return nil, plan.judge(x, nil, waitErr)
 				}
+				made := len(x.Attempts)
 				later, laterErr := plan.try(next, x)
-				if laterErr != nil && stoppedHere(laterErr) { // breaker, limit or deadline between attempts: the last real outcome stands
-					break
+				if laterErr != nil && laterErr != Canceled && len(x.Attempts) == made {
+					break // stopped here: by the breaker, the limit, the credentials or the deadline. The last real outcome stands.
 				}
 				resp.Close()
 				resp, err = later, laterErr
@@ -89,7 +90,7 @@ type retryPlan struct {
 	budget   float64
 }
 
-func newRetryPlan(s *Settings, h *Host) *retryPlan {
+func newRetryPlan(s *Settings) *retryPlan {
 	p := &retryPlan{Retry: s.Retry, methods: map[string]bool{}, on: map[string]bool{}}
 	if p.Retry == nil {
 		p.Retry = &Retry{Methods: []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}}
@@ -127,12 +128,6 @@ func (p *retryPlan) resendable(x *Exchange) bool {
 // lastSent reports whether any byte of the last attempt left for the external system.
 func lastSent(x *Exchange) bool {
 	return len(x.Attempts) > 0 && x.Attempts[len(x.Attempts)-1].Sent
-}
-
-// stoppedHere reports whether an attempt never got to the external system because of our own policies.
-func stoppedHere(err error) bool {
-	class := classifyError(err)
-	return class == BreakerOpen || class == LocalLimit
 }
 
 // judge says what the whole of the attempts came to. A write that was sent and not answered has an unknown outcome

@@ -30,6 +30,9 @@ type transmitter struct {
 
 func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 	start := time.Now()
+	if !x.Deadline.After(start) { // used up while waiting for a token: nothing is sent
+		return nil, totalTimeout()
+	}
 	deadline := start.Add(t.timeout)
 	total := !x.Deadline.After(deadline)
 	if total {
@@ -172,17 +175,20 @@ func (t *transmitter) failed(ctx context.Context, x *Exchange, err error, total 
 		return Canceled
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		kind, detail := problem.UpstreamTimeout, "The external system did not answer within "+t.timeout.String()+"."
-		if total {
-			kind, detail = problem.TotalTimeout, "The call's total time was used up before the external system answered."
+		p := totalTimeout()
+		if !total {
+			p = problem.New(problem.UpstreamTimeout, "The external system did not answer within "+t.timeout.String()+".")
 		}
-		p := problem.New(kind, detail)
 		p.Cause = err
 		return p
 	}
 	p := describe(err)
 	p.Cause = err
 	return p
+}
+
+func totalTimeout() *problem.Problem {
+	return problem.New(problem.TotalTimeout, "The call's total time was used up before the external system answered.")
 }
 
 // attemptError is what a letter and the log say of a failed attempt: the kind and the RFC 9209 error type.

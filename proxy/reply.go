@@ -60,6 +60,9 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 	for _, ours := range [...]string{"X-Correlation-Id", "X-Dead-Letter-Id", "X-Dead-Letter"} { // as net/http spells them
 		delete(header, ours)
 	}
+	if _, typed := header["Content-Type"]; !typed {
+		header["Content-Type"] = nil // net/http would guess one
+	}
 	header[policy.CorrelationField] = []string{x.CorrelationID}
 	switch {
 	case x.LetterID != "":
