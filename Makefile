@@ -29,7 +29,7 @@ build: ## the static binary, in bin/
 
 test: ## every test that needs only Go, with the race detector
 	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
-	go test $(RACE) -timeout 9m ./...
+	go test $(RACE) -count 1 -timeout 9m ./...
 
 e2e: ## install and start the real servers, and test the built binary against them
 	bash e2e/setup.sh

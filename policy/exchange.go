@@ -99,9 +99,18 @@ type Replay struct {
 	Stored bool // set when the key was found finished: nothing was sent
 }
 
-// NewLetterID returns the id of the letter that will keep this exchange, should one be needed. It is the same on
+// stillUnknown reports whether a replay that did not succeed leaves its letter's key as doubtful as it was: the call
+// that became a letter may have taken effect, whatever came of sending it again.
+func (r *Replay) stillUnknown() bool {
+	return r != nil && r.Letter.Error.Type == problem.TypeOutcomeUnknown
+}
+
+// NewLetterID returns the id of the letter that keeps this exchange, or will, should one be needed. It is the same on
 // every call, so that a key of unknown outcome can name its letter before the letter is written.
 func (x *Exchange) NewLetterID() string {
+	if x.Replay != nil {
+		return x.Replay.Letter.ID
+	}
 	if x.letterID == "" {
 		x.letterID = dlq.NewID()
 	}

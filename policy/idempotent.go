@@ -115,7 +115,7 @@ func (g *keyGuard) run(next Next, x *Exchange, scope idempotency.Scope, owner id
 	case err == nil && storable(resp):
 		x.Idempotency = "stored"
 		storeErr = g.store.Finish(ctx, scope, owner, outcomeOf(resp), g.TTL.D())
-	case err != nil && x.Unknown:
+	case err != nil && x.Unknown, x.Replay.stillUnknown():
 		x.Idempotency = "unknown"
 		storeErr = g.store.Abandon(ctx, scope, owner, g.TTL.D())
 	default:

@@ -109,7 +109,9 @@ func play(t testing.TB, outcomes ...outcome) *script { return &script{t: t, outc
 
 func (s *script) next(x *Exchange) (*wire.Response, error) {
 	n := len(s.at)
-	s.at, s.sentAs = append(s.at, time.Now()), append(s.sentAs, x.attempt)
+	began := x.attempt
+	began.Fields = began.Fields.Clone(0) // later stages change the attempt
+	s.at, s.sentAs = append(s.at, time.Now()), append(s.sentAs, began)
 	if n >= len(s.outcomes) {
 		s.t.Fatalf("call %d of the chain, the script has %d", n+1, len(s.outcomes))
 	}

@@ -134,7 +134,7 @@ func lastSent(x *Exchange) bool {
 // when it must not be sent again, or when nobody waits for another try.
 func (p *retryPlan) judge(x *Exchange, resp *wire.Response, err error) error {
 	class := classify(resp, err)
-	if err == nil || !class.unanswered() || !lastUnanswered(x) || !isWrite(x.Request.Method) {
+	if err == nil || !class.unanswered() || !anyUnanswered(x) || !isWrite(x.Request.Method) {
 		return err
 	}
 	if class == ClientGone {
@@ -149,9 +149,15 @@ func (p *retryPlan) judge(x *Exchange, resp *wire.Response, err error) error {
 	return err
 }
 
-// lastUnanswered reports whether the last attempt was sent and got no whole answer.
-func lastUnanswered(x *Exchange) bool {
-	return lastSent(x) && x.Attempts[len(x.Attempts)-1].Error != ""
+// anyUnanswered reports whether an attempt was sent and got no whole answer. A later one that was never sent does not
+// tell what came of it.
+func anyUnanswered(x *Exchange) bool {
+	for i := range x.Attempts {
+		if x.Attempts[i].Sent && x.Attempts[i].Error != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // isWrite reports whether a method may have a side effect (RFC 9110 section 9.2.1).

@@ -174,6 +174,17 @@ func TestGatewayIgnoresKeys(t *testing.T) {
 	}
 }
 
+func TestAnySystemCanBeToldToIgnoreKeys(t *testing.T) {
+	s := startWorld(t, simulator.Config{Systems: map[string]simulator.Setting{simulator.Sales: {IgnoreKeys: true}}}).System(simulator.Sales)
+	c := newCaller(t, s)
+	for range 2 {
+		c.send(201, "A", s.KeyField(), "k1")
+	}
+	if s.SideEffectsOf("A") != 2 || s.Honours() {
+		t.Errorf("%d orders", s.SideEffectsOf("A"))
+	}
+}
+
 func TestConcurrentCallsWithOneKeyHaveOneEffect(t *testing.T) {
 	s := startWorld(t, simulator.Config{}).System(simulator.Sales)
 	c := newCaller(t, s)

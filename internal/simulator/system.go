@@ -65,6 +65,7 @@ func build(p provider, set Setting, seed uint64) *System {
 	if set.Limit == (Limit{}) {
 		set.Limit = p.limit
 	}
+	p.honours = p.honours && !set.IgnoreKeys
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(p.name)) // a hash never fails
 	s := &System{Name: p.name, provider: p, credential: set.Credential, signature: set.Signature.withDefaults(),

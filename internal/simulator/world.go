@@ -26,6 +26,7 @@ type Setting struct {
 	Credential Credential // what callers must present; see System.Credential
 	Signature  Signature  // verified when it has a secret; default none
 	Limit      Limit      // the provider's own rate limit; default none, e-signature 4/s with a burst of 40
+	IgnoreKeys bool       // drops no duplicates, whatever the provider's documentation says
 }
 
 // World is the five systems, running.
@@ -104,7 +105,7 @@ func providers() []provider {
 	const plain, prefixed = "Idempotency-Key", "X-Idempotency-Key"
 	return []provider{
 		{Sales, true, prefixed, Bearer("demo-sales-token"), Limit{}, salesRoutes()},
-		{ERP, true, plain, Basic("integration", "demo-erp-password"), Limit{}, erpRoutes()},
+		{ERP, true, plain, Basic("fsm-integration", "demo-erp-password"), Limit{}, erpRoutes()},
 		{ESignature, true, prefixed, Bearer("demo-signature-token"), Limit{PerSecond: 4, Burst: 40}, signatureRoutes()},
 		{SMS, false, prefixed, Header("X-API-Key", "demo-sms-key"), Limit{}, smsRoutes()},
 		{Email, true, prefixed, Bearer("demo-email-token"), Limit{}, emailRoutes()},
