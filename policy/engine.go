@@ -66,12 +66,13 @@ type sending struct {
 	conn    *countedConn
 	before  int64
 	reused  bool
+	refused bool // the external system said that it did not process the request
 	unknown bool // the connection does not count: assume that bytes left
 }
 
 // sent reports whether a byte of the request left for the external system. Only a certain no is a no.
 func (s *sending) sent() bool {
-	return s.unknown || s.conn != nil && s.conn.written.Load() != s.before
+	return !s.refused && (s.unknown || s.conn != nil && s.conn.written.Load() != s.before)
 }
 
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
@@ -94,11 +95,27 @@ func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {
 	return nil
 }
 
-// maxStale bounds how many dead idle connections one attempt may stumble over.
+// maxStale bounds how many closing connections one attempt may stumble over.
 const maxStale = 3
 
-// roundTrip sends the attempt's request and returns the response's head. An idle connection that turns out to be
-// closed before a byte was written is replaced at once: nothing happened, so this is not a retry.
+// unprocessed are what net/http says of requests that HTTP/2 did not process, also not in part: a GOAWAY that leaves
+// the stream out, a refused stream (RFC 9113 sections 6.8 and 8.7), and a connection that was closing before it could
+// be used, which surfaces as a body that cannot be rewound. None of these errors is exported.
+var unprocessed = [...]string{"graceful shutdown GOAWAY", "REFUSED_STREAM", "client conn not usable", "cannot rewind body after connection loss"}
+
+func refusedUnprocessed(err error) bool {
+	text := err.Error()
+	for _, words := range unprocessed {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// roundTrip sends the attempt's request and returns the response's head. A connection that turns out to be closed
+// before a byte was written, or that refuses the request unprocessed, is replaced at once: nothing happened, so this
+// is not a retry.
 func (e *engine) roundTrip(ctx context.Context, x *Exchange) (*http.Response, *sending, error) {
 	for n := 0; ; n++ {
 		s := &sending{x: x}
@@ -107,7 +124,10 @@ func (e *engine) roundTrip(ctx context.Context, x *Exchange) (*http.Response, *s
 			trace.Got1xxResponse = s.got1xx
 		}
 		resp, err := e.transport.RoundTrip(e.request(httptrace.WithClientTrace(ctx, trace), &x.attempt))
-		if err == nil || n == maxStale || !s.reused || s.sent() || !x.attempt.Body.Buffered() || ctx.Err() != nil {
+		if err == nil || n == maxStale || ctx.Err() != nil || !x.attempt.Body.Buffered() {
+			return resp, s, err
+		}
+		if s.refused = refusedUnprocessed(err); !s.refused && (!s.reused || s.sent()) {
 			return resp, s, err
 		}
 	}

@@ -31,7 +31,9 @@ func limitStage(h *Host) Stage {
 			waited, err := h.Limiter.take(x.Ctx, x.Tenant, wait)
 			x.LimitWait += waited
 			if err != nil {
-				x.LimitHits++
+				if err != Canceled { // who left was not refused
+					x.LimitHits++
+				}
 				return nil, err
 			}
 			return next(x)

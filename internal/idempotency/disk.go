@@ -88,11 +88,47 @@ func putRecord(tx *bbolt.Tx, scope Scope, until time.Time, value, outcome []byte
 	return expiries.Put(expiryKey(until, scope), outcome)
 }
 
-// recover creates the buckets and turns the claims of an earlier process into unknown keys.
+// recover turns the claims of an earlier process into unknown keys. On a disk that takes no write, as when it is full,
+// they become claims whose lease has run out, which means the same for as long as this process lives.
 func (e *Embedded) recover() error {
+	orphans, complete, err := e.orphans()
+	if err != nil || complete && len(orphans) == 0 {
+		return err
+	}
+	if err = e.settleOrphans(); err == nil || !complete {
+		return err
+	}
+	now := e.options.Now()
+	for scope, value := range orphans {
+		rec := decodeRecord(value)
+		rec.until = now
+		e.shard(scope).claims[scope] = &claim{record: rec, done: make(chan struct{})}
+	}
+	return nil
+}
+
+// orphans reads the claims of an earlier process; complete is false when the file still lacks buckets.
+func (e *Embedded) orphans() (claims map[Scope][]byte, complete bool, err error) {
+	err = e.db.View(func(tx *bbolt.Tx) error {
+		complete = true
+		for _, name := range buckets() {
+			complete = complete && tx.Bucket(name) != nil
+		}
+		if complete {
+			claims = claimsOf(tx)
+		}
+		return nil
+	})
+	return claims, complete, err
+}
+
+func buckets() [][]byte { return [][]byte{bucketClaims(), bucketKeys(), bucketExpiries()} }
+
+// settleOrphans creates the buckets and writes every claim as an unknown key.
+func (e *Embedded) settleOrphans() error {
 	until := e.options.Now().Add(e.options.UnknownTTL)
 	return e.db.Do(context.Background(), func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketClaims(), bucketKeys(), bucketExpiries()} {
+		for _, name := range buckets() {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
