@@ -109,7 +109,9 @@ func classifyError(err error) Class {
 	case problem.RateLimited:
 		return LocalLimit
 	case problem.OutcomeUnknown:
-		return KeyUnknown
+		if p.ErrorType() == problem.TypeOutcomeUnknown { // not an outcome that is known and too large to repeat
+			return KeyUnknown
+		}
 	}
 	return Refused
 }

@@ -55,7 +55,7 @@ type keyed struct {
 }
 
 func (s *signer) sign(x *Exchange, key secret.Value) {
-	x.signedAt = max(time.Now().Unix(), x.signedAt+1) // never the same twice: providers refuse a repeated signature
+	x.signedAt = max(time.Now().Unix(), x.lastSigned()+1) // never the same twice: providers refuse a repeated signature
 	timestamp := strconv.FormatInt(x.signedAt, 10)
 	id := ""
 	if s.content.uses(placeID) {
@@ -74,6 +74,15 @@ func (s *signer) sign(x *Exchange, key secret.Value) {
 	if s.stamped {
 		x.attempt.Fields.Set(s.TimestampHeader, timestamp)
 	}
+}
+
+// lastSigned is no earlier than the last signature of this call, in Unix seconds. Of a letter's attempts only their
+// times are known; each may have been signed one second ahead of the one before.
+func (x *Exchange) lastSigned() int64 {
+	if x.signedAt == 0 && x.Replay != nil {
+		return x.Replay.Letter.Metadata.LastAttempt.Unix() + int64(len(x.Replay.Letter.Attempts))
+	}
+	return x.signedAt
 }
 
 func (s *signer) keyedBy(key []byte) *keyed {

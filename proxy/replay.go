@@ -137,6 +137,7 @@ func (s *Server) record(l *dlq.Letter, x *policy.Exchange, r ReplayResult, who s
 		for _, a := range x.Attempts {
 			a.Number = len(l.Attempts) + 1
 			l.Attempts = append(l.Attempts, a)
+			l.Metadata.Attempts, l.Metadata.LastAttempt = len(l.Attempts), a.Start
 		}
 		if x.Unknown { // it was sent again, and now nobody knows
 			l.Error.Type = problem.TypeOutcomeUnknown

@@ -1,0 +1,100 @@
+package policy
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+func TestEveryClassHasItsEffectOnTheBreaker(t *testing.T) {
+	for name, c := range map[string]struct {
+		outcome outcome
+		want    BreakerState
+	}{
+		"200":           {answered(200), BreakerClosed},
+		"404":           {answered(404), BreakerClosed},
+		"429":           {answered(429), BreakerClosed},
+		"408":           {answered(408), BreakerClosed},
+		"501":           {answered(501), BreakerClosed},
+		"500":           {answered(500), BreakerOpened},
+		"refused":       {broke(problem.UpstreamUnreachable, false), BreakerOpened},
+		"timeout":       {broke(problem.UpstreamTimeout, true), BreakerOpened},
+		"total timeout": {broke(problem.TotalTimeout, true), BreakerOpened},
+		"truncated":     {broke(problem.BadUpstreamResponse, true), BreakerOpened},
+		"client gone":   {outcome{err: Canceled}, BreakerClosed},
+		"credentials":   {stopped(problem.CredentialsUnavailable), BreakerClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testSettings()
+			s.Host.Breaker.FailureThreshold = 1
+			h := testHost(t, "", s)
+			_, _ = breakStage(h)(play(t, c.outcome).next)(testExchange(t, "GET", "/", ""))
+			if got := h.Breaker.State(); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTheApplicationsImpatienceIsNotTheSystemsFailure(t *testing.T) {
+	s := testSettings()
+	s.Host.Breaker.FailureThreshold = 1
+	h, x := testHost(t, "", s), testExchange(t, "GET", "/", "")
+	x.shortened = true
+	_, _ = breakStage(h)(play(t, broke(problem.TotalTimeout, true)).next)(x)
+	if h.Breaker.State() != BreakerClosed {
+		t.Error("a deadline the application shortened opened the breaker")
+	}
+}
+
+func TestAnOpenBreakerAnswersWithItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := testSettings()
+		s.Host.Breaker.FailureThreshold = 1
+		h := testHost(t, "", s)
+		stage := breakStage(h)
+		_, _ = stage(play(t, answered(500)).next)(testExchange(t, "GET", "/", ""))
+		wait(15 * time.Second)
+		_, err := stage(play(t).next)(testExchange(t, "GET", "/", ""))
+		p, ok := err.(*problem.Problem)
+		if !ok || p.Kind != problem.CircuitOpen || p.RetryAfter != 45*time.Second {
+			t.Errorf("got %v", err)
+		}
+		h.Breaker.Open()
+		if _, err = stage(play(t).next)(testExchange(t, "GET", "/", "")); err.(*problem.Problem).RetryAfter != time.Second {
+			t.Errorf("held open: %v", err)
+		}
+	})
+}
+
+func TestAPanickingProbeGivesItsPermitBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := testSettings()
+		s.Host.Breaker.FailureThreshold, s.Host.Breaker.SuccessThreshold = 1, 1
+		h := testHost(t, "", s)
+		stage := breakStage(h)
+		_, _ = stage(play(t, answered(500)).next)(testExchange(t, "GET", "/", ""))
+		wait(time.Minute)
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = stage(func(*Exchange) (*wire.Response, error) { panic("bug") })(testExchange(t, "GET", "/", ""))
+		}()
+		if _, err := stage(play(t, answered(200)).next)(testExchange(t, "GET", "/", "")); err != nil {
+			t.Fatalf("the permit is lost: %v", err)
+		}
+		if h.Breaker.State() != BreakerClosed {
+			t.Errorf("%v after a good probe", h.Breaker.State())
+		}
+	})
+}
+
+func TestBreakerOffLetsEverythingThrough(t *testing.T) {
+	s := testSettings()
+	s.Host.Breaker = nil
+	if breakStage(testHost(t, "", s)) != nil {
+		t.Error("a breaker that is off is a stage")
+	}
+}
