@@ -42,19 +42,13 @@ type Letter struct {
 
 // Message is the call as the application made it, with the idempotency key and correlation id it was given.
 type Message struct {
-	Method     string      `json:"method"`
-	URL        string      `json:"url"` // of the external system
-	Headers    []HeaderRow `json:"headers"`
-	Body       []byte      `json:"body"`       // base64 in JSON
-	BodyDigest string      `json:"bodyDigest"` // sha-256=:…: as in Content-Digest (RFC 9530)
-	Target     string      `json:"target"`     // path and query as the application sent them, without the adapter's prefix
-	Operation  string      `json:"operation,omitempty"`
-}
-
-// HeaderRow is one field; a list keeps order, case and repetition.
-type HeaderRow struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Method     string  `json:"method"`
+	URL        string  `json:"url"` // of the external system
+	Headers    Headers `json:"headers"`
+	Body       []byte  `json:"body"`       // base64 in JSON
+	BodyDigest string  `json:"bodyDigest"` // sha-256=:…: as in Content-Digest (RFC 9530)
+	Target     string  `json:"target"`     // path and query as the application sent them, without the adapter's prefix
+	Operation  string  `json:"operation,omitempty"`
 }
 
 // Failure is why the exchange failed.

@@ -41,7 +41,7 @@ func letter(text string) *Letter {
 		ID: NewID(), State: Dead,
 		OriginalMessage: Message{
 			Method: "POST", URL: "https://sales.example/orders", Target: "/orders?a=1", Body: []byte(text), BodyDigest: "sha-256=:x:",
-			Headers: []HeaderRow{{"Content-Type", "application/json"}, {"X-A", "1"}, {"x-a", "2"}},
+			Headers: Headers{{"Content-Type", "application/json"}, {"X-A", "1, 2"}},
 		},
 		Error: Failure{Message: text, Code: "503", Type: problem.TypeServerError},
 		Metadata: Metadata{
@@ -68,7 +68,7 @@ func texts(letters []*Letter) (list []string) {
 
 func TestPutThenGet(t *testing.T) {
 	s := openSpool(t, Config{})
-	full, bare := letter("a"), &Letter{ID: "x", OriginalMessage: Message{Headers: []HeaderRow{}}, Attempts: []Attempt{}}
+	full, bare := letter("a"), &Letter{ID: "x", OriginalMessage: Message{Headers: Headers{}}, Attempts: []Attempt{}}
 	put(t, s, full, bare)
 	got, err := s.Get(full.ID)
 	must(t, err)

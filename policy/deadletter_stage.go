@@ -115,10 +115,10 @@ func (k *keeper) letter(x *Exchange, id string, resp *wire.Response, err error) 
 
 func (k *keeper) message(x *Exchange) dlq.Message {
 	m := dlq.Message{Method: x.Request.Method, URL: k.id.Origin + x.Request.Target, Target: x.Target, Operation: x.Operation,
-		Body: x.Request.Body.Bytes, Headers: make([]dlq.HeaderRow, 0, len(x.Request.Fields))}
+		Body: x.Request.Body.Bytes, Headers: make(dlq.Headers, 0, len(x.Request.Fields))}
 	for _, f := range x.Request.Fields {
 		if !k.isPrivate(f.Name) {
-			m.Headers = append(m.Headers, dlq.HeaderRow{Name: f.Name, Value: f.Value})
+			m.Headers = append(m.Headers, dlq.Header{Name: f.Name, Value: f.Value})
 		}
 	}
 	digest := sha256.Sum256(m.Body)

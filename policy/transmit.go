@@ -63,9 +63,9 @@ func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x
 	if err != nil {
 		return nil, sending.sent(), err
 	}
-	if answer.StatusCode == 101 { // nobody asked to switch protocols (RFC 9110 section 15.2.2)
+	if answer.StatusCode < 200 { // 101, though nobody asked to switch protocols (RFC 9110 section 15.2.2), or no status at all
 		_ = answer.Body.Close()
-		return nil, true, errUnasked
+		return nil, true, errNotFinal
 	}
 	resp := &wire.Response{Status: answer.StatusCode, Fields: fieldsOf(answer.Header), Length: answer.ContentLength}
 	if answer.ContentLength < 0 || len(answer.Trailer) > 0 {
@@ -119,7 +119,7 @@ func readUpTo(resp *wire.Response, body *attemptBody, limit int64) error {
 	return err
 }
 
-var errUnasked = errors.New("the external system switched protocols unasked")
+var errNotFinal = errors.New("the external system's status is not one of a final response")
 
 var errTooLong = errors.New("the body is longer than its bound")
 

@@ -42,7 +42,7 @@ func (s *scene) letterReplayed() {
 // examine shows the letter as `dlq list` and `dlq show` do.
 func (s *scene) examine(l *dlq.Letter, got answer, failed []simulator.Record) {
 	page, err := s.admin.Letters(s.ctx, admin.Query{Filter: dlq.Filter{Adapter: simulator.Sales, States: []dlq.State{dlq.Dead}}})
-	s.operator("sidecar dlq list", fmt.Sprintf("%s of %s: %s, %s", plural(len(page.Letters), "letter"), simulator.Sales, l.Error.Type, plural(l.Metadata.Attempts, "attempt")))
+	s.operator("sidecar dlq list", fmt.Sprintf("%s: %s after %s", plural(len(page.Letters), "letter"), l.Error.Type, plural(l.Metadata.Attempts, "attempt")))
 	s.operator("sidecar dlq show "+tail(l.ID), "key "+short(l.Metadata.IdempotencyKey)+", the body, no credentials")
 	s.check(got.status == 503 && err == nil && len(page.Letters) == 1 && page.Letters[0].ID == got.letter(),
 		"the letter is on disk when the application is answered", "%d, %d letters, %v", got.status, len(page.Letters), err)

@@ -37,7 +37,7 @@ func newListCommand(a *app, d *door) *cobra.Command {
 				return err
 			}
 			if out.json() {
-				return a.json(found)
+				return a.json(found.Letters)
 			}
 			a.printLetters(found)
 			return nil
@@ -58,7 +58,7 @@ func (a *app) printLetters(p admin.Page) {
 	for _, l := range p.Letters {
 		m := l.Metadata
 		t.AppendRow(table.Row{dash(l.ID), stamp(m.Created), dash(string(l.State)), dash(m.Adapter), dash(m.TenantID),
-			dash(l.Method + " " + pathOf(l.URL)), dash(string(l.Error.Type)), dash(l.Error.Code), m.Attempts})
+			dash(l.OriginalMessage.Method + " " + pathOf(l.OriginalMessage.URL)), dash(string(l.Error.Type)), dash(l.Error.Code), m.Attempts})
 	}
 	a.printf("%s\n", t.Render())
 	if p.More {

@@ -114,7 +114,7 @@ func (w *world) Discard(_ context.Context, id, _ string) error {
 func letter(id string) *dlq.Letter {
 	return &dlq.Letter{ID: id, State: dlq.Dead,
 		OriginalMessage: dlq.Message{Method: "POST", URL: "https://sales.example.com/orders?card=4111", Body: []byte(`{"secret":"body"}`),
-			Headers: []dlq.HeaderRow{{Name: "Content-Type", Value: "application/json"}}},
+			Headers: dlq.Headers{{Name: "Content-Type", Value: "application/json"}}},
 		Error:    dlq.Failure{Message: "status 503", Code: "503", Type: problem.TypeServerError},
 		Metadata: dlq.Metadata{Adapter: "sales-system", Attempts: 4, Created: time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)}}
 }

@@ -7,16 +7,22 @@ import (
 	"github.com/fsm-integrations/sidecar/dlq"
 )
 
-// Summary is a letter in a list: what is needed to recognise it, without headers, body and query values.
+// Summary is a letter in a list, in a letter's own shape: what is needed to recognise it, without headers, body and
+// query values.
 type Summary struct {
-	ID        string       `json:"id"`
-	State     dlq.State    `json:"state"`
-	Method    string       `json:"method"`
-	URL       string       `json:"url"` // without the query
-	Operation string       `json:"operation,omitempty"`
-	BodyBytes int          `json:"bodyBytes"`
-	Error     dlq.Failure  `json:"error"`
-	Metadata  dlq.Metadata `json:"metadata"`
+	OriginalMessage Call         `json:"originalMessage"`
+	Error           dlq.Failure  `json:"error"`
+	Metadata        dlq.Metadata `json:"metadata"`
+	ID              string       `json:"id"`
+	State           dlq.State    `json:"state"`
+}
+
+// Call is the call of a letter in a list.
+type Call struct {
+	Method    string `json:"method"`
+	URL       string `json:"url"` // without the query
+	Operation string `json:"operation,omitempty"`
+	BodyBytes int    `json:"bodyBytes"`
 }
 
 // Page is one answer of the list.
@@ -28,8 +34,8 @@ type Page struct {
 func summarize(l *dlq.Letter) Summary {
 	m := &l.OriginalMessage
 	url, _, _ := strings.Cut(m.URL, "?")
-	return Summary{ID: l.ID, State: l.State, Method: m.Method, URL: url, Operation: m.Operation,
-		BodyBytes: len(m.Body), Error: l.Error, Metadata: l.Metadata}
+	return Summary{ID: l.ID, State: l.State, Error: l.Error, Metadata: l.Metadata,
+		OriginalMessage: Call{Method: m.Method, URL: url, Operation: m.Operation, BodyBytes: len(m.Body)}}
 }
 
 func (s *server) letters(r *http.Request) (any, error) {
