@@ -58,7 +58,7 @@ func TestTheBudgetCountsExactlyItsWindow(t *testing.T) {
 			}
 			return n
 		}
-		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+		for range rapid.IntRange(60, 300).Draw(t, "steps") {
 			switch rapid.SampledFrom([]string{"call", "calls", "retry", "step", "jump"}).Draw(t, "step") {
 			case "call":
 				b.call()

@@ -47,7 +47,7 @@ func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*en
 			if err != nil {
 				return nil, err
 			}
-			return &countedConn{Conn: conn}, nil
+			return newCountedConn(conn), nil
 		},
 		TLSClientConfig: config, TLSHandshakeTimeout: connect,
 		ForceAttemptHTTP2: true, DisableCompression: true,
@@ -77,15 +77,17 @@ func (s *sending) sent() bool {
 
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
 	s.reused = info.Reused
-	conn := info.Conn
+	conn, shared := info.Conn, false
 	if secured, ok := conn.(*tls.Conn); ok {
-		conn = secured.NetConn()
+		conn, shared = secured.NetConn(), secured.ConnectionState().NegotiatedProtocol == "h2"
 	}
-	if counted, ok := conn.(*countedConn); ok {
-		s.conn, s.before = counted, counted.written.Load()
+	counted, ok := conn.(*countedConn)
+	if !ok {
+		s.unknown = true
 		return
 	}
-	s.unknown = true
+	s.conn, s.before = counted, counted.written.Load()
+	counted.look.Store(info.Reused && !shared) // HTTP/2 tells by itself what it did not process
 }
 
 func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {

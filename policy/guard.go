@@ -18,6 +18,7 @@ type Guard struct {
 	generation uint64 // counts changes of state; a permit of an older one is stale
 	probes     int    // handed out in this half-open generation and not come back neutral
 	spare      int    // permits of inner that came back neutral: inner cannot take them back
+	streak     int    // failures in a row, in this generation
 	held       bool   // opened by hand: it stays open until closed or reset by hand
 }
 
@@ -36,7 +37,7 @@ func NewGuard(s Breaker) *Guard {
 		WithSuccessThreshold(uint(s.SuccessThreshold)).
 		WithDelay(s.ResetTimeout.D()).
 		// Called with inner unlocked, on the goroutine that made the change, which holds g.mu.
-		OnStateChanged(func(circuitbreaker.StateChangedEvent) { g.generation++; g.probes, g.spare = 0, 0 }).
+		OnStateChanged(func(circuitbreaker.StateChangedEvent) { g.generation++; g.probes, g.spare, g.streak = 0, 0, 0 }).
 		Build()
 	return g
 }
@@ -87,8 +88,10 @@ func (p permit) done(effect breakerEffect) {
 	}
 	switch {
 	case effect == success:
+		g.streak = 0
 		g.inner.RecordSuccess()
 	case effect == failure:
+		g.streak++
 		g.inner.RecordFailure()
 	case p.probe:
 		g.probes--
@@ -101,6 +104,7 @@ func (g *Guard) fail() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.held && g.inner.IsClosed() {
+		g.streak++
 		g.inner.RecordFailure()
 	}
 }
@@ -172,8 +176,12 @@ func (g *Guard) Held() bool {
 	return g.held
 }
 
-// Failures is the number of failures counted in the present state.
-func (g *Guard) Failures() int { return int(g.inner.Metrics().Failures()) }
+// Failures is the number of failures in a row since the last success or change of state.
+func (g *Guard) Failures() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.streak
+}
 
 // Remaining is the time until an open breaker probes; 0 in other states and when it is held open by hand.
 func (g *Guard) Remaining() time.Duration {

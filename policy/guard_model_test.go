@@ -95,7 +95,7 @@ func TestTheBreakerIsItsModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &guardModel{failures: rapid.IntRange(1, 4).Draw(rt, "failures"), successes: rapid.IntRange(1, 4).Draw(rt, "successes"), reset: 60}
 		steps := rapid.SliceOfN(rapid.SampledFrom([]string{"acquire", "acquire", "acquire", "success", "success", "failure", "failure", "failure",
-			"neutral", "second", "minute", "open", "close", "reset"}), 1, 120).Draw(rt, "steps")
+			"neutral", "second", "minute", "open", "close", "reset"}), 60, 200).Draw(rt, "steps")
 		picks := rapid.SliceOfN(rapid.IntRange(0, 1<<20), len(steps), len(steps)).Draw(rt, "picks")
 		fault := ""
 		synctest.Test(t, func(*testing.T) { fault = m.compare(steps, picks) })

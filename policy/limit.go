@@ -16,7 +16,7 @@ type RateLimit struct {
 }
 
 // limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
-// deadline allows.
+// deadline allows. What an open breaker is going to refuse neither waits nor costs a token.
 func limitStage(h *Host) Stage {
 	if h.Limiter == nil {
 		return nil
@@ -24,6 +24,9 @@ func limitStage(h *Host) Stage {
 	maxWait := h.Limiter.settings.MaxWait.D()
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
+			if h.Breaker != nil && h.Breaker.State() == BreakerOpened {
+				return nil, circuitOpen(h.Breaker)
+			}
 			wait := min(maxWait, x.Remaining())
 			if len(x.Attempts) > 0 {
 				wait = x.Remaining()

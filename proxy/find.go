@@ -32,7 +32,11 @@ func Find(doc *config.Document, method, rawURL string) (Found, error) {
 		byName[c.Name] = c
 	}
 	own := s.ownAddress(u)
-	a, prefix, target, p := s.find(own, u.RequestURI(), u.Host)
+	came := own
+	if own == "" {
+		came = listenKey("", doc.Listen.Proxy)
+	}
+	a, prefix, target, p := s.find(came, u.RequestURI(), u.Host)
 	if p != nil {
 		return Found{}, fmt.Errorf("no adapter takes %s: %s", rawURL, p.Detail)
 	}
@@ -57,7 +61,7 @@ func (s *Snapshot) ownAddress(u *url.URL) string {
 		}
 		host, port, err := net.SplitHostPort(a.listen)
 		if err == nil && port == u.Port() && (u.Hostname() == host || loopback(u.Hostname()) && (host == "" || loopback(host))) {
-			return a.listen
+			return listenKey(a.identity.Name, a.listen)
 		}
 	}
 	return ""

@@ -11,8 +11,8 @@ import (
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
-// serve answers one call. own is the adapter's own address, "" on the shared one.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, own string) {
+// serve answers one call that came to the listener of this key.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, came string) {
 	x := &policy.Exchange{Ctx: r.Context(), Start: time.Now()}
 	x.Request = wire.Request{Method: r.Method, Fields: requestFields(r), Body: requestBody(r)}
 	x.CorrelationID = policy.Correlate(x.Request.Fields)
@@ -29,7 +29,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, own string) {
 		return
 	}
 	defer s.busy.Done()
-	a, prefix, p := s.match(x, r, own)
+	a, prefix, p := s.match(x, r, came)
 	if p != nil {
 		s.refuse(reply, x, p)
 		return
@@ -50,13 +50,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, own string) {
 }
 
 // match finds the adapter of a call and refuses what no adapter may see.
-func (s *Server) match(x *policy.Exchange, r *http.Request, own string) (a *adapter, prefix string, p *problem.Problem) {
+func (s *Server) match(x *policy.Exchange, r *http.Request, came string) (a *adapter, prefix string, p *problem.Problem) {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		p = problem.New(problem.MethodNotAllowed, "The sidecar does not take "+r.Method+".")
 		p.Allow = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 		return nil, "", p
 	}
-	a, prefix, x.Target, p = s.snapshot.Load().find(own, r.RequestURI, r.Host)
+	a, prefix, x.Target, p = s.snapshot.Load().find(came, r.RequestURI, r.Host)
 	if p != nil {
 		return nil, "", p
 	}

@@ -17,7 +17,7 @@ type Snapshot struct {
 	ordered  []*adapter
 	byName   map[string]*adapter
 	byHost   map[string]*adapter // Host field, in lower case
-	byListen map[string]*adapter // own address as configured
+	byListen map[string]*adapter // by listenKey
 }
 
 func newSnapshot(doc *config.Document) *Snapshot {
@@ -39,18 +39,20 @@ func compile(doc *config.Document, earlier *Snapshot, deps policy.Deps) (*Snapsh
 }
 
 // find finds the adapter of a call: by the adapter's own address it came to, else by its first path segment, else by
-// its Host field. It returns the prefix that was taken off the target, and the rest of the target.
-func (s *Snapshot) find(own, requestTarget, host string) (a *adapter, prefix, target string, p *problem.Problem) {
+// its Host field. It returns the prefix that was taken off the target, and the rest of the target. An address that the
+// configuration no longer names, on which a connection is still open, leads nowhere.
+func (s *Snapshot) find(came, requestTarget, host string) (a *adapter, prefix, target string, p *problem.Problem) {
 	target, ok := originForm(requestTarget)
 	if !ok {
 		return nil, "", "", problem.New(problem.NoAdapter, "The request target names no path.")
 	}
-	if own != "" {
-		a = s.byListen[own]
-	} else if name, rest := cutAdapter(target); s.byName[name] != nil {
-		a, prefix, target = s.byName[name], "/"+name, rest
-	} else {
-		a = s.byHost[strings.ToLower(host)]
+	if a = s.byListen[came]; a == nil && came == listenKey("", s.document.Listen.Proxy) {
+		name, rest := cutAdapter(target)
+		if a = s.byName[name]; a != nil {
+			prefix, target = "/"+name, rest
+		} else {
+			a = s.byHost[strings.ToLower(host)]
+		}
 	}
 	if a == nil {
 		return nil, "", target, problem.New(problem.NoAdapter, "Neither the first path segment nor the Host field names a configured adapter.")
@@ -65,7 +67,7 @@ func (s *Snapshot) add(a *adapter) {
 	s.ordered = append(s.ordered, a)
 	s.byName[a.identity.Name] = a
 	if a.listen != "" {
-		s.byListen[a.listen] = a
+		s.byListen[listenKey(a.identity.Name, a.listen)] = a
 	}
 	for _, host := range hostFields(a.upstream) {
 		if s.byHost[host] == nil {

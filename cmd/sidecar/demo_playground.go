@@ -80,7 +80,7 @@ func (g *playground) serve(logs io.Writer) error {
 	if g.sidecar, err = start(doc, logs); err != nil {
 		return err
 	}
-	g.base = "http://" + g.sidecar.server.Address(doc.Listen.Proxy).String()
+	g.base = "http://" + g.sidecar.server.Address("").String()
 	g.application = newApplication(g.base)
 	g.admin, err = admin.NewClient(g.sidecar.adminAddr.String(), "")
 	return err

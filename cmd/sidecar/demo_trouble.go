@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/simulator"
@@ -21,7 +22,8 @@ func (s *scene) answerLost() {
 	s.app("tries again with the same key", fmt.Sprintf("%d %s, letter %s", again.status, dash(again.problem()), tail(again.letter())))
 	s.provider(fmt.Sprintf("%s for 2 calls, %s sent", plural(len(s.seen(sms)), "request"), plural(sms.SideEffectsOf("visit-4711"), "text")), "")
 	kept, err := s.admin.Letter(s.ctx, got.letter())
-	s.check(got.status == 502 && got.letter() != "", "the application is told that it failed, with a letter's id", "%d %s", got.status, got.body)
+	s.check(got.status == 502 && got.letter() != "" && strings.Contains(got.body, `"retryable":false`),
+		"the application is told: it may have happened, do not repeat it, and a letter's id", "%d %s", got.status, got.body)
 	s.check(err == nil && kept.Error.Type == "outcome_unknown", "the letter says that the outcome is unknown", "%v, %q", err, kept.Error.Type)
 	s.check(again.problem() == "outcome-unknown" && again.letter() == got.letter(), "a second try is stopped too, and points to the same letter", "%d %s", again.status, again.body)
 	result, err := s.admin.Replay(s.ctx, got.letter(), proxy.ReplayOptions{Who: "demo"})

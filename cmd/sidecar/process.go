@@ -61,7 +61,7 @@ func start(doc *config.Document, logs io.Writer) (*process, error) {
 	background, cancel := context.WithCancel(context.Background())
 	p.done = cancel
 	go p.expire(background)
-	p.log.Info("serving", "proxy", doc.Listen.Proxy, "admin", p.adminAddr.String(), "probes", p.probesAddr.String(),
+	p.log.Info("serving", "proxy", p.server.Address("").String(), "admin", p.adminAddr.String(), "probes", p.probesAddr.String(),
 		"adapters", len(doc.Adapters), "version", currentBuild().Version)
 	return p, nil
 }
