@@ -61,3 +61,19 @@ func TestTenantsHaveSecretsOfTheirOwn(t *testing.T) {
 	}
 	up.WantCount(t, 2)
 }
+
+// The application may send a field that the adapter fills with a credential: its value is as secret.
+func TestCredentialFieldsOfTheApplicationAreNotKept(t *testing.T) {
+	t.Parallel()
+	up := NewUpstream(t, Status(500))
+	s := Start(t, Setup{Env: []string{"SECRET=s"}, Adapters: Adapter("sales", up.URL, "auth: { header: { name: X-Partner, value: env:SECRET } }",
+		"sign: { secret: env:SECRET, header: X-Seal }")})
+	a := s.Post(t, "/sales/a", "{}", "X-Partner: canary-partner", "X-Seal: canary-seal", "X-Plain: kept")
+	headers := string(s.Letter(t, a.LetterID()).OriginalMessage.Headers)
+	if strings.Contains(headers, "canary") || !strings.Contains(headers, "X-Plain") {
+		t.Errorf("headers of the letter %s, want X-Plain and neither X-Partner nor X-Seal of the application", headers)
+	}
+	if strings.Contains(s.Log.String()+folder(t, s.SpoolDir()), "canary") {
+		t.Errorf("the log or the spool holds a credential of the application")
+	}
+}

@@ -33,27 +33,29 @@ func (c *callers) got(status int) int { return int(c.statuses[status].Load()) }
 func TestHalfOpenLetsExactlyTheProbesThrough(t *testing.T) {
 	t.Parallel()
 	const probes, crowd = 3, 50
-	gate := NewGate(t)
-	up := NewUpstream(t, Status(500), gate.Hold(OK("healed")))
+	first, others := NewGate(t), NewGate(t)
+	up := NewUpstream(t, Status(500), first.Hold(OK("healed")), others.Hold(OK("healed")))
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, breakerPolicy(1, probes, 300*time.Millisecond))})
 	s.Get(t, "/sales/a").WantStatus(t, 500)
 	var c callers
 	started := 0
-	Eventually(t, "the probes to be sent", func() bool { // the crowds before the breaker half-opens are all refused
+	more := func() { // one more crowd, of which all are refused that are no probes
 		c.start(t, s, crowd, "/sales/a")
 		started += crowd
-		return poll(time.Now().Add(patience), func() bool { return c.got(503) >= started-probes }) && up.Count()-1 >= probes
-	})
-	c.start(t, s, crowd, "/sales/a") // one more crowd, while every probe is held
-	started += crowd
-	Eventually(t, "all but the probes to be refused", func() bool { return c.got(503) >= started-probes })
-	if n := up.Count() - 1; n != probes {
-		t.Errorf("%d probes reached the upstream, want exactly %d", n, probes)
+		Eventually(t, "all but the probes to be refused", func() bool { return c.got(503) >= started-probes })
 	}
+	Eventually(t, "the probes to be sent", func() bool { more(); return up.Count()-1 >= probes })
+	more()
 	if state := s.BreakerState(t, "sales"); state != 1 {
 		t.Errorf("integration_circuit_breaker_state %v while probing, want 1", state)
 	}
-	gate.Open()
+	first.Open()
+	Eventually(t, "the first probe to succeed", func() bool { return c.got(200) == 1 })
+	more() // a probe that succeeded makes no room for another
+	if n := up.Count() - 1; n != probes {
+		t.Errorf("%d probes reached the upstream, want exactly %d", n, probes)
+	}
+	others.Open()
 	c.running.Wait()
 	if c.got(200) != probes || c.got(503) != started-probes {
 		t.Errorf("%d answers 200 and %d answers 503 of %d, want %d and the rest", c.got(200), c.got(503), started, probes)
@@ -124,4 +126,40 @@ func TestLateFailuresDoNotProlongTheOpenTime(t *testing.T) {
 	if took := time.Since(opened); took < reset*9/10 || took > reset*3/2 {
 		t.Errorf("it probed %s after it opened, want the %s of reset_timeout, not counted again from the late failure", took, reset)
 	}
+}
+
+// Calls that were sent before the breaker opened and end while it probes say nothing about the provider of now.
+func TestLateResultsAreNotTakenForProbes(t *testing.T) {
+	t.Parallel()
+	fail, succeed, probe := NewGate(t), NewGate(t), NewGate(t)
+	up := NewUpstream(t, fail.Hold(Status(500)), succeed.Hold(Status(201)), Status(502), Status(502), probe.Hold(OK("first probe")), OK("second probe"))
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, breakerPolicy(2, 2, 200*time.Millisecond), "timeout: { attempt: 15s }")})
+	var c callers
+	for _, g := range []*Gate{fail, succeed} {
+		c.start(t, s, 1, "/sales/late")
+		g.WaitEntered(t)
+	}
+	s.Get(t, "/sales/a").WantStatus(t, 502)
+	s.Get(t, "/sales/a").WantStatus(t, 502)
+	Eventually(t, "the first probe to be sent", func() bool {
+		before := c.got(503)
+		c.start(t, s, 1, "/sales/a")
+		return poll(time.Now().Add(patience), func() bool { return c.got(503) > before || up.Count() == 5 }) && up.Count() == 5
+	})
+	want := func(state float64, when string) {
+		t.Helper()
+		if got := s.BreakerState(t, "sales"); got != state {
+			t.Fatalf("integration_circuit_breaker_state %v %s, want %v", got, when, state)
+		}
+	}
+	succeed.Open()
+	Eventually(t, "the late success", func() bool { return c.got(201) == 1 })
+	probe.Open()
+	Eventually(t, "the first probe", func() bool { return c.got(200) == 1 })
+	want(1, "after one of two probes and a late success")
+	fail.Open()
+	Eventually(t, "the late failure", func() bool { return c.got(500) == 1 })
+	want(1, "after a late failure")
+	s.Get(t, "/sales/a").WantStatus(t, 200)
+	want(0, "after the second probe")
 }

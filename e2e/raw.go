@@ -82,6 +82,7 @@ type RawServer struct {
 	listener net.Listener
 	mu       sync.Mutex
 	conns    []net.Conn
+	closed   int
 }
 
 // RawUpstream accepts connections and calls serve for the nth (from 1), which ends the connection by returning.
@@ -118,14 +119,14 @@ func (s *RawServer) add(c net.Conn) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns = append(s.conns, c)
-	return len(s.conns)
+	return s.closed + len(s.conns)
 }
 
 // Conns counts the connections so far.
 func (s *RawServer) Conns() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)
+	return s.closed + len(s.conns)
 }
 
 func (s *RawServer) closeAll() {

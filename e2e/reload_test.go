@@ -133,6 +133,31 @@ func TestOpenBreakerStaysOpenOverReload(t *testing.T) {
 	up.WantCount(t, 1)
 }
 
+func TestBreakerKeepsItsCountsOverReload(t *testing.T) {
+	t.Parallel()
+	const reset = 1500 * time.Millisecond
+	up, other := NewUpstream(t, Status(500), Status(500), Status(500), OK("healed")), NewUpstream(t, OK("ok"))
+	sales := Adapter("sales", up.URL, breakerPolicy(3, 1, reset))
+	s := Start(t, Setup{Adapters: sales})
+	reload := func(marker string) {
+		s.Write(Setup{Adapters: sales + Adapter(marker, other.URL)})
+		s.Hangup()
+		awaitAdapter(t, s, marker, true)
+	}
+	s.Get(t, "/sales/a").WantStatus(t, 500)
+	s.Get(t, "/sales/a").WantStatus(t, 500)
+	reload("m1")
+	s.Get(t, "/sales/a").WantStatus(t, 500)
+	opened := time.Now()
+	s.Get(t, "/sales/a").WantProblem(t, 503, "circuit-open") // the third in a row, although a reload came between
+	Until(opened.Add(reset * 2 / 3))
+	reload("m2")
+	Eventually(t, "a probe", func() bool { return s.Get(t, "/sales/a").Status == 200 })
+	if took := time.Since(opened); took > reset*8/5 {
+		t.Errorf("it probed %s after it opened: a reload must not start its %s anew", took, reset)
+	}
+}
+
 func TestBucketIsNotRefilledByReload(t *testing.T) {
 	t.Parallel()
 	up := NewUpstream(t, OK("ok"))

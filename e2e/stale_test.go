@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A provider that closes idle connections must cost no call, also none that may be sent only once: a connection that
@@ -36,7 +38,7 @@ func TestClosedIdleConnectionCostsNoCall(t *testing.T) {
 					t.Errorf("POST %d after the idle connection was closed: %d %.300q", n, a.Status, a.Body)
 				}
 			}
-			up.closeAll()
+			up.closeSeen(t)
 		}
 	}
 	if failed > 0 || served.Load() != 2*rounds {
@@ -45,6 +47,38 @@ func TestClosedIdleConnectionCostsNoCall(t *testing.T) {
 	if up.Conns() < rounds {
 		t.Errorf("only %d connections in %d rounds: nothing was closed", up.Conns(), rounds)
 	}
+}
+
+// closeSeen closes every connection and returns when the other side's kernel has taken note of it: from then on
+// whoever looks can know.
+func (s *RawServer) closeSeen(t testing.TB) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		tcp := c.(*net.TCPConn)
+		if tcp.CloseWrite() == nil {
+			Eventually(t, "the end of a connection to be acknowledged", func() bool { return endAcknowledged(t, tcp) })
+		}
+		_ = c.Close()
+	}
+	s.closed += len(s.conns)
+	s.conns = nil
+}
+
+func endAcknowledged(t testing.TB, c *net.TCPConn) bool {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true // closed by its own handler meanwhile
+	}
+	const finWait1 = 4 // TCP_FIN_WAIT1 of linux/tcp_states.h: the end is sent and not acknowledged
+	acknowledged := true
+	_ = raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		acknowledged = err != nil || info.State != finWait1
+	})
+	return acknowledged
 }
 
 // Connections are worth keeping: calls one after the other need one.

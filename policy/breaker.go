@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"context"
+	"io"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
@@ -16,7 +18,8 @@ type Breaker struct {
 	Share            string         `yaml:"share" default:"off" enum:"off,redis" later:"redis" doc:"Whether replicas share the state."`
 }
 
-// breakStage lets an attempt through when the breaker does, and tells it what came of the attempt.
+// breakStage lets an attempt through when the breaker does, and tells it what came of the attempt: of a streamed
+// success when the stream ends, unless the attempt is a probe, which a stream without end would hold for ever.
 func breakStage(h *Host) Stage {
 	if h.Breaker == nil {
 		return nil
@@ -28,14 +31,54 @@ func breakStage(h *Host) Stage {
 				return nil, circuitOpen(h.Breaker)
 			}
 			effect := neutral // what a panicking attempt leaves behind: its permit comes back
-			defer func() { permit.done(effect) }()
+			streams := false
+			defer func() {
+				if !streams {
+					permit.done(effect)
+				}
+			}()
 			resp, err := next(x)
 			class := classify(resp, err)
 			if class != TotalTime || !x.shortened { // the application's impatience is not the system's failure
 				effect = judgements[class].breaker
 			}
+			if streams = effect == success && resp.Stream != nil && !permit.probe; streams {
+				resp.Stream = &judgedStream{ReadCloser: resp.Stream, ctx: x.Ctx, permit: permit}
+			}
 			return resp, err
 		}
+	}
+}
+
+// judgedStream tells the breaker how a streamed response ended.
+type judgedStream struct {
+	io.ReadCloser
+	ctx    context.Context // of the application
+	permit permit
+	told   bool
+}
+
+func (s *judgedStream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		s.tell(success)
+	case err != nil && s.ctx.Err() == nil:
+		s.tell(failure)
+	}
+	return n, err
+}
+
+// Close ends a stream that the application did not read to its end: nobody knows how it would have gone on.
+func (s *judgedStream) Close() error {
+	s.tell(neutral)
+	return s.ReadCloser.Close()
+}
+
+func (s *judgedStream) tell(effect breakerEffect) {
+	if !s.told {
+		s.told = true
+		s.permit.done(effect)
 	}
 }
 

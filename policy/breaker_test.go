@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +36,39 @@ func TestEveryClassHasItsEffectOnTheBreaker(t *testing.T) {
 			_, _ = breakStage(h)(play(t, c.outcome).next)(testExchange(t, "GET", "/", ""))
 			if got := h.Breaker.State(); got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAStreamIsJudgedByItsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		body  io.Reader
+		leave bool
+		want  int // failures in a row, after one that came before
+	}{
+		"to its end":    {strings.NewReader("whole"), false, 0},
+		"broken off":    {io.MultiReader(strings.NewReader("ha"), brokenBody{}), false, 2},
+		"left half way": {io.MultiReader(strings.NewReader("ha"), brokenBody{}), true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, x := testHost(t, "", testSettings()), testExchange(t, "GET", "/", "")
+			_, _ = breakStage(h)(play(t, answered(500)).next)(x)
+			cancel := cancelable(x)
+			defer cancel()
+			resp, err := breakStage(h)(func(*Exchange) (*wire.Response, error) {
+				return &wire.Response{Status: 200, Stream: io.NopCloser(c.body), Length: -1}, nil
+			})(x)
+			if err != nil || h.Breaker.Failures() != 1 {
+				t.Fatalf("%v, %d failures before the stream ended", err, h.Breaker.Failures())
+			}
+			if c.leave {
+				cancel()
+			}
+			_, _ = io.Copy(io.Discard, resp.Stream)
+			resp.Close()
+			if got := h.Breaker.Failures(); got != c.want {
+				t.Errorf("%d failures, want %d", got, c.want)
 			}
 		})
 	}

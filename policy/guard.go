@@ -99,16 +99,6 @@ func (p permit) done(effect breakerEffect) {
 	}
 }
 
-// fail records a failure that no permit waits for: a response that broke off after its head had counted as a success.
-func (g *Guard) fail() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.held && g.inner.IsClosed() {
-		g.streak++
-		g.inner.RecordFailure()
-	}
-}
-
 // Open opens the breaker until it is closed or reset by hand.
 func (g *Guard) Open() {
 	g.mu.Lock()

@@ -61,8 +61,8 @@ type observer struct {
 	secrets bool
 }
 
-// observedStream publishes its exchange when the stream ends. A stream that breaks off is a failure of the external
-// system, although its head was fine: the breaker hears of it too.
+// observedStream publishes its exchange when the stream ends. One that breaks off is a failure, although its head was
+// fine.
 type observedStream struct {
 	io.ReadCloser
 	observer *observer
@@ -80,9 +80,6 @@ func (s *observedStream) Read(p []byte) (int, error) {
 			broken := bad("http_response_incomplete", "The external system's response broke off.")
 			broken.Cause = err
 			s.err = broken
-			if g := s.observer.host.Breaker; g != nil {
-				g.fail()
-			}
 		}
 	}
 	return n, err

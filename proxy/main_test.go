@@ -108,7 +108,7 @@ func erp(upstream string, more ...string) string {
 	return "  erp:\n    " + strings.Join(lines, "\n    ") + "\n"
 }
 
-func (r *rig) addr() string { return r.server.Address(anyPort).String() }
+func (r *rig) addr() string { return r.server.Address("").String() }
 
 // call sends one request on a connection of its own, byte for byte as target is, and returns the answer read whole.
 func (r *rig) call(method, target, body string, fields ...string) answer {
@@ -131,10 +131,7 @@ type answer struct {
 
 func (r *rig) raw(addr, method, text string) answer {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := dial(r.t, addr)
 	defer func() { _ = conn.Close() }()
 	if _, err := io.WriteString(conn, text); err != nil {
 		r.t.Fatal(err)
@@ -145,4 +142,16 @@ func (r *rig) raw(addr, method, text string) answer {
 	}
 	b, err := io.ReadAll(resp.Body)
 	return answer{resp, string(b), err}
+}
+
+// dial opens a connection that cannot outlive patience: a test that waits for its end must not wait for ever.
+func dial(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }

@@ -95,30 +95,30 @@ func cutAdapter(target string) (name, rest string) {
 	return name, rest
 }
 
-// climbs reports whether a path leads above its root. It reads dots, slashes and backslashes also where they are
-// percent-encoded, and ignores path parameters, because some servers do.
+// climbs reports whether a path leads above its root, for any server. Dots, slashes, backslashes and semicolons count
+// also where they are percent-encoded, and path parameters do not, because some servers see it so; a segment that
+// holds separators that only some servers see leads down by one at most, because the others see one segment.
 func climbs(path string) bool {
+	if !strings.Contains(path, "..") && !strings.ContainsAny(path, `%\`) {
+		return false
+	}
 	depth := 0
-	for segment := range strings.SplitSeq(plainSeparators(path), "/") {
-		segment, _, _ = strings.Cut(segment, ";")
-		switch segment {
-		case "", ".":
-		case "..":
-			if depth--; depth < 0 {
-				return true
+	for segment := range strings.SplitSeq(path, "/") {
+		named := false
+		for part := range strings.SplitSeq(separators.Replace(segment), "/") {
+			part, _, _ = strings.Cut(part, ";")
+			switch {
+			case part == "..":
+				if depth--; depth < 0 {
+					return true
+				}
+			case part != "" && part != "." && !named:
+				named = true
+				depth++
 			}
-		default:
-			depth++
 		}
 	}
 	return false
 }
 
 var separators = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%3b", ";", "%3B", ";")
-
-func plainSeparators(path string) string {
-	if !strings.Contains(path, "..") && !strings.ContainsAny(path, `%\`) {
-		return path
-	}
-	return separators.Replace(path)
-}

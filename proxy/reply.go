@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -32,9 +33,12 @@ func (r *reply) inform(status int, fields wire.Fields) {
 		return
 	}
 	header := r.w.Header()
+	final := maps.Clone(header) // Connection, when the connection must end
+	clear(header)
 	put(header, fields)
 	r.w.WriteHeader(status)
 	clear(header)
+	maps.Copy(header, final)
 }
 
 // send writes the final response: the external system's, or the rendering of a problem.
