@@ -155,3 +155,12 @@ func dial(t testing.TB, addr string) net.Conn {
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
+
+func (r *rig) letters() []*dlq.Letter {
+	r.t.Helper()
+	list, err := r.deps.Letters.List(dlq.Filter{}, 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}

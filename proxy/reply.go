@@ -93,11 +93,11 @@ func (r *reply) content(header http.Header, resp *wire.Response) {
 	case !r.head && bodyAllowed(resp.Status):
 		header["Content-Length"] = []string{strconv.Itoa(len(resp.Content))}
 	}
+	r.trailer(trailer) // before the head: net/http would give a small body a length, and then no trailer
 	r.w.WriteHeader(resp.Status)
 	if len(resp.Content) > 0 && !r.head {
 		_, _ = r.w.Write(resp.Content) // it fails only when the application is gone
 	}
-	r.trailer(trailer)
 }
 
 func bodyAllowed(status int) bool {
