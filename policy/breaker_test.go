@@ -26,7 +26,7 @@ func TestEveryClassHasItsEffectOnTheBreaker(t *testing.T) {
 		"timeout":       {broke(problem.UpstreamTimeout, true), BreakerOpened},
 		"total timeout": {broke(problem.TotalTimeout, true), BreakerOpened},
 		"truncated":     {broke(problem.BadUpstreamResponse, true), BreakerOpened},
-		"client gone":   {outcome{err: Canceled}, BreakerClosed},
+		"client gone":   {outcome{err: ErrCanceled}, BreakerClosed},
 		"credentials":   {stopped(problem.CredentialsUnavailable), BreakerClosed},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func (l *Limiter) take(ctx context.Context, tenant string, maxWait time.Duration
 	case err == nil:
 		return waited, nil
 	case ctx.Err() != nil:
-		return waited, Canceled
+		return waited, ErrCanceled
 	}
 	return waited, rateLimited(&l.settings, stateOf(bucket, time.Now()))
 }

@@ -130,7 +130,7 @@ func TestAnApplicationThatLeavesEndsTheAttempt(t *testing.T) {
 		cancel()
 	}()
 	a := r.run(x)
-	if a.err != Canceled || !x.Unknown || x.LetterID == "" || r.host.Breaker.Failures() != 0 {
+	if a.err != ErrCanceled || !x.Unknown || x.LetterID == "" || r.host.Breaker.Failures() != 0 {
 		t.Errorf("%v, unknown %v, letter %q", a.err, x.Unknown, x.LetterID)
 	}
 	u.WaitGone(1)

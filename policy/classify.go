@@ -7,8 +7,8 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
-// Canceled is the error of an exchange whose application went away. Nobody is there to be answered.
-var Canceled = errors.New("the application went away")
+// ErrCanceled is the error of an exchange whose application went away. Nobody is there to be answered.
+var ErrCanceled = errors.New("the application went away")
 
 // Class is what an attempt or an exchange came to, in the words of the contract's table (section 4).
 type Class uint8
@@ -88,7 +88,7 @@ func classify(resp *wire.Response, err error) Class {
 }
 
 func classifyError(err error) Class {
-	if err == Canceled {
+	if err == ErrCanceled {
 		return ClientGone
 	}
 	p, ok := err.(*problem.Problem)

@@ -86,8 +86,8 @@ func TestEveryKindFallsIntoItsRow(t *testing.T) {
 			t.Errorf("%s is class %d, want %d", entry.Kind, got, want)
 		}
 	}
-	if got := classifyError(Canceled); got != ClientGone {
-		t.Errorf("Canceled is class %d", got)
+	if got := classifyError(ErrCanceled); got != ClientGone {
+		t.Errorf("ErrCanceled is class %d", got)
 	}
 	if got := classifyError(errors.New("unexpected")); got != Refused {
 		t.Errorf("an unknown error is class %d", got)
@@ -105,7 +105,7 @@ func TestErrorTypeOfAProblemIsItsOwn(t *testing.T) {
 		{nil, p, problem.TypeOutcomeUnknown},
 		{nil, problem.New(problem.UpstreamTimeout, ""), problem.TypeTimeout},
 		{nil, problem.New(problem.BodyTooLarge, ""), problem.TypeValidation},
-		{nil, Canceled, problem.TypeCanceled},
+		{nil, ErrCanceled, problem.TypeCanceled},
 		{&wire.Response{Status: 200}, nil, problem.TypeNone},
 		{&wire.Response{Status: 404}, nil, problem.TypeClientError},
 		{&wire.Response{Status: 500}, nil, problem.TypeServerError},

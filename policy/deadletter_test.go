@@ -37,7 +37,7 @@ func TestWhichFailuresKeepALetter(t *testing.T) {
 		x.Unknown = true
 		unknown.err.(*problem.Problem).Type = problem.TypeOutcomeUnknown
 	}
-	gone := outcome{err: Canceled, sent: true, before: func(x *Exchange) { x.Unknown = true }}
+	gone := outcome{err: ErrCanceled, sent: true, before: func(x *Exchange) { x.Unknown = true }}
 	tooLarge := outcome{err: &problem.Problem{Kind: problem.OutcomeUnknown, Type: problem.TypeIdempotency}, never: true}
 	for name, c := range map[string]struct {
 		outcome outcome
@@ -58,7 +58,7 @@ func TestWhichFailuresKeepALetter(t *testing.T) {
 		"circuit open":               {stopped(problem.CircuitOpen), "circuit_open", "circuit_open", "circuit-open"},
 		"outcome unknown":            {unknown, "outcome_unknown", "outcome_unknown", "upstream-timeout"},
 		"gone, outcome unknown":      {gone, "outcome_unknown", "outcome_unknown", "canceled"},
-		"gone":                       {outcome{err: Canceled}, "", "", ""},
+		"gone":                       {outcome{err: ErrCanceled}, "", "", ""},
 		"rate limited here":          {stopped(problem.RateLimited), "", "", ""},
 		"credentials":                {stopped(problem.CredentialsUnavailable), "", "", ""},
 		"in flight":                  {stopped(problem.KeyInFlight), "", "", ""},

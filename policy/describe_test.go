@@ -77,7 +77,7 @@ func TestATimeOutIsOfTheAttemptOrTheWholeCall(t *testing.T) {
 	}
 	x := testExchange(t, "GET", "/", "")
 	cancelable(x)()
-	if err := tr.failed(over, x, over.Err(), false); err != Canceled {
+	if err := tr.failed(over, x, over.Err(), false); err != ErrCanceled {
 		t.Errorf("the application left: %v", err)
 	}
 }

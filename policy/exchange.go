@@ -18,7 +18,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
-// Next runs the rest of the chain. It returns a response, or an error that is a *problem.Problem, or Canceled when
+// Next runs the rest of the chain. It returns a response, or an error that is a *problem.Problem, or ErrCanceled when
 // the application went away.
 type Next func(*Exchange) (*wire.Response, error)
 
@@ -131,7 +131,7 @@ func (x *Exchange) wait(d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-x.Ctx.Done():
-		return Canceled
+		return ErrCanceled
 	}
 }
 

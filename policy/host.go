@@ -29,7 +29,6 @@ type live struct {
 	inFlight    atomic.Int64
 	lastLatency atomic.Int64 // nanoseconds of the last answered attempt
 	lastFailure atomic.Pointer[string]
-	lastAnswer  atomic.Int64 // Unix nanoseconds
 }
 
 // HostConfig is what a Host is made from.

@@ -64,7 +64,7 @@ func TestAnOutcomeThatIsNotFinalFreesItsKey(t *testing.T) {
 		"never sent":  func(*Exchange) (*wire.Response, error) { return nil, problem.New(problem.UpstreamUnreachable, "") },
 		"rate limit":  func(*Exchange) (*wire.Response, error) { return nil, problem.New(problem.RateLimited, "") },
 		"credentials": func(*Exchange) (*wire.Response, error) { return nil, problem.New(problem.CredentialsUnavailable, "") },
-		"left unsent": func(*Exchange) (*wire.Response, error) { return nil, Canceled },
+		"left unsent": func(*Exchange) (*wire.Response, error) { return nil, ErrCanceled },
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls, store := 0, openKeys(t, nil)
@@ -245,7 +245,7 @@ func TestAStoreThatFailsOpensOrCloses(t *testing.T) {
 	}
 	x = keyedCall(t, "k", "{}")
 	cancelable(x)()
-	if _, err := idempotent(testSettings(), testIdentity(), &brokenStore{begin: context.Canceled})(answers(200, "", &calls))(x); err != Canceled {
+	if _, err := idempotent(testSettings(), testIdentity(), &brokenStore{begin: context.Canceled})(answers(200, "", &calls))(x); err != ErrCanceled {
 		t.Errorf("the application left: %v", err)
 	}
 }

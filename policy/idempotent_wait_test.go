@@ -120,7 +120,7 @@ func TestAWaiterGivesUpAtItsDeadlineOrWhenItsApplicationLeaves(t *testing.T) {
 	}()
 	store.until(idempotency.InFlight, 2)
 	cancel()
-	if err := <-left; err != Canceled {
+	if err := <-left; err != ErrCanceled {
 		t.Errorf("its application left: %v", err)
 	}
 	close(leave)

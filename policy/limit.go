@@ -34,7 +34,7 @@ func limitStage(h *Host) Stage {
 			waited, err := h.Limiter.take(x.Ctx, x.Tenant, wait)
 			x.LimitWait += waited
 			if err != nil {
-				if err != Canceled { // who left was not refused
+				if err != ErrCanceled { // who left was not refused
 					x.LimitHits++
 				}
 				return nil, err

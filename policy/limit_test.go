@@ -96,7 +96,7 @@ func TestAnApplicationThatLeavesTakesNoToken(t *testing.T) {
 		x := tenantCall(t, "")
 		cancel := cancelable(x)
 		time.AfterFunc(time.Second, cancel)
-		if _, err := limit(x); err != Canceled || x.LimitHits != 0 {
+		if _, err := limit(x); err != ErrCanceled || x.LimitHits != 0 {
 			t.Errorf("got %v and %d refusals", err, x.LimitHits)
 		}
 		wait(time.Second)
@@ -162,4 +162,18 @@ func TestALimitThatIsOffIsNoStage(t *testing.T) {
 	if limitStage(testHost(t, "", testSettings())) != nil {
 		t.Error("a limit that is off is a stage")
 	}
+}
+
+func TestAnOpenBreakerTakesNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stage := limited(t, nil)
+		h.Breaker.Open()
+		x := tenantCall(t, "")
+		if _, err := stage(play(t).next)(x); kindOf(err) != problem.CircuitOpen || x.LimitHits != 0 {
+			t.Errorf("got %v", err)
+		}
+		if tokens, _ := h.Limiter.Level(); tokens != 2 {
+			t.Errorf("%v tokens are left of 2", tokens)
+		}
+	})
 }

@@ -175,7 +175,7 @@ func kindOf(err error) problem.Kind {
 	if p, ok := err.(*problem.Problem); ok {
 		return p.Kind
 	}
-	if err == Canceled {
+	if err == ErrCanceled {
 		return "canceled"
 	}
 	if err != nil {

@@ -75,7 +75,7 @@ type observedStream struct {
 func (s *observedStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
-		s.err = Canceled
+		s.err = ErrCanceled
 		if s.x.Ctx.Err() == nil {
 			broken := bad("http_response_incomplete", "The external system's response broke off.")
 			broken.Cause = err
@@ -96,7 +96,7 @@ func (s *observedStream) Close() error {
 	case s.err != nil:
 		kind = errorType(nil, s.err)
 	case s.x.Ctx.Err() != nil:
-		s.err, kind = Canceled, problem.TypeCanceled
+		s.err, kind = ErrCanceled, problem.TypeCanceled
 	default:
 		kind = errorType(&wire.Response{Status: s.status}, nil)
 	}

@@ -103,7 +103,7 @@ func TestEachOutcomeIsCountedOnceWithItsType(t *testing.T) {
 		"network":  {fails(problem.New(problem.UpstreamUnreachable, "d")), "network", 502, "WARN"},
 		"invalid":  {fails(problem.New(problem.BodyTooLarge, "d")), "validation", 413, "WARN"},
 		"unknown":  {fails(problem.New(problem.OutcomeUnknown, "d")), "outcome_unknown", 409, "WARN"},
-		"gone":     {fails(Canceled), "canceled", 0, "WARN"},
+		"gone":     {fails(ErrCanceled), "canceled", 0, "WARN"},
 		"a bug":    {func(*Exchange) (*wire.Response, error) { panic("a bug") }, "internal", 500, "ERROR"},
 		"internal": {fails(errors.New("untyped")), "internal", 0, "ERROR"},
 	} {

@@ -70,7 +70,7 @@ func attempts(s *Settings, h *Host) Stage {
 				}
 				made := len(x.Attempts)
 				later, laterErr := plan.try(next, x)
-				if laterErr != nil && laterErr != Canceled && len(x.Attempts) == made {
+				if laterErr != nil && laterErr != ErrCanceled && len(x.Attempts) == made {
 					break // stopped here: by the breaker, the limit, the credentials or the deadline. The last real outcome stands.
 				}
 				resp.Close()

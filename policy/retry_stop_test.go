@@ -84,7 +84,7 @@ func TestAnApplicationThatLeavesEndsTheWait(t *testing.T) {
 		time.AfterFunc(3*time.Second, cancel)
 		start := time.Now()
 		resp, err := attempts(s, testHost(t, "", s))(chain.next)(x)
-		if resp != nil || err != Canceled || time.Since(start) != 3*time.Second {
+		if resp != nil || err != ErrCanceled || time.Since(start) != 3*time.Second {
 			t.Errorf("got %v, %v after %v", resp, err, time.Since(start))
 		}
 		if !chain.bodies[0].closed {
@@ -96,7 +96,7 @@ func TestAnApplicationThatLeavesEndsTheWait(t *testing.T) {
 func TestAWriteThatWasSentAndNotAnsweredHasAnUnknownOutcome(t *testing.T) {
 	reset := func() outcome { return broke(problem.UpstreamUnreachable, true) }
 	refused := func() outcome { return broke(problem.UpstreamUnreachable, false) }
-	cut := outcome{err: Canceled, sent: true}
+	cut := outcome{err: ErrCanceled, sent: true}
 	four := func(o func() outcome) []outcome { return []outcome{o(), o(), o(), o()} }
 	for name, c := range map[string]struct {
 		method   string
@@ -120,7 +120,7 @@ func TestAWriteThatWasSentAndNotAnsweredHasAnUnknownOutcome(t *testing.T) {
 		"POST cut by the application":          {"POST", false, []outcome{cut}, false, true},
 		"PUT cut by the application":           {"PUT", false, []outcome{cut}, false, true},
 		"GET cut by the application":           {"GET", false, []outcome{cut}, false, false},
-		"POST cut before it was sent":          {"POST", false, []outcome{{err: Canceled}}, false, false},
+		"POST cut before it was sent":          {"POST", false, []outcome{{err: ErrCanceled}}, false, false},
 		"POST reset, then the application":     {"POST", true, []outcome{reset()}, true, true},
 		"POST answered, then the application":  {"POST", true, []outcome{answered(503)}, true, false},
 		"POST reset, refused, the application": {"POST", true, []outcome{reset(), refused()}, true, true},

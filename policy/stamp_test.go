@@ -22,7 +22,7 @@ func TestACorrelationIDIsTakenOrMade(t *testing.T) {
 			t.Errorf("%q became %q, want a UUIDv7", id, got)
 		}
 	}
-	if Correlate(nil) == Correlate(nil) {
+	if first, second := Correlate(nil), Correlate(nil); first == second {
 		t.Error("two calls got the same id")
 	}
 }

@@ -172,7 +172,7 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // failed turns an error of the engine into the contract's words.
 func (t *transmitter) failed(ctx context.Context, x *Exchange, err error, total bool) error {
 	if x.Ctx.Err() != nil {
-		return Canceled
+		return ErrCanceled
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		p := totalTimeout()

@@ -109,7 +109,7 @@ func (v *validator) body(x *Exchange) error {
 	case errors.Is(err, errTooLong):
 		return v.tooLarge()
 	case x.Ctx.Err() != nil:
-		return Canceled
+		return ErrCanceled
 	}
 	p := problem.New(problem.InvalidRequest, "The request body is malformed or ended before it was complete.")
 	if errors.Is(err, io.ErrUnexpectedEOF) {

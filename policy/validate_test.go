@@ -114,7 +114,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func TestAnApplicationThatLeavesWhileItSendsIsNotAnswered(t *testing.T) {
 	x := streamed(t, "POST", iotest.ErrReader(errors.New("connection reset")), -1)
 	cancelable(x)()
-	if _, err := validate(testSettings())(play(t).next)(x); err != Canceled {
+	if _, err := validate(testSettings())(play(t).next)(x); err != ErrCanceled {
 		t.Errorf("got %v", err)
 	}
 }

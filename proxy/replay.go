@@ -26,30 +26,33 @@ const (
 // limits, breaker, secrets and signature of now, and writes what came of it on the letter. At most one replay of a
 // letter runs at a time.
 func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (ReplayResult, error) {
+	if _, running := s.replaying.LoadOrStore(letterID, struct{}{}); running { // before the letter is read: it may be closed by then
+		return refusal(letterID, "it is being replayed already"), nil
+	}
+	defer s.replaying.Delete(letterID)
 	letter, err := s.deps.Letters.Get(letterID)
 	if err != nil {
 		return ReplayResult{}, err
 	}
 	a := s.find(letter.Metadata.Adapter)
 	if a == nil {
-		return refusal(letter, "its adapter "+letter.Metadata.Adapter+" is not configured"), nil
+		return refusal(letterID, "its adapter "+letter.Metadata.Adapter+" is not configured"), nil
 	}
 	path, _, _ := strings.Cut(letter.OriginalMessage.Target, "?")
 	chain, settings, operation := a.route(letter.OriginalMessage.Method, path)
 	if reason := replayable(letter, settings, o.Force); reason != "" {
-		return refusal(letter, reason), nil
+		return refusal(letterID, reason), nil
 	}
 	if o.DryRun {
 		return ReplayResult{ID: letter.ID, Result: resultWouldSend}, nil
 	}
-	if _, running := s.replaying.LoadOrStore(letter.ID, struct{}{}); running {
-		return refusal(letter, "it is being replayed already"), nil
-	}
-	defer s.replaying.Delete(letter.ID)
 	if !s.enter() {
-		return refusal(letter, "the sidecar is shutting down"), nil
+		return refusal(letterID, "the sidecar is shutting down"), nil
 	}
 	defer s.busy.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.base, cancel)() // the end of a drain cuts replays off too
 	x := s.exchangeOf(ctx, a, letter, o.Force)
 	x.Operation = operation
 	resp, err := chain(x)
@@ -58,8 +61,8 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 	return result, s.record(letter, x, result, o.Who)
 }
 
-func refusal(l *dlq.Letter, reason string) ReplayResult {
-	return ReplayResult{ID: l.ID, Result: resultRefused, Reason: reason}
+func refusal(id, reason string) ReplayResult {
+	return ReplayResult{ID: id, Result: resultRefused, Reason: reason}
 }
 
 // replayable says why a letter must not be sent again; "" when it may.

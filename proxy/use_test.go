@@ -176,7 +176,7 @@ func TestACallInFlightFinishesOnItsSnapshot(t *testing.T) {
 }
 
 func TestBreakerAndBucketSurviveAReload(t *testing.T) {
-	u := upstream.Script(t, upstream.Status(500))
+	u := upstream.Script(t, upstream.Status(500), upstream.OK(""))
 	adapters := func(more string) string {
 		return erp(u.URL(), "breaker: { failure_threshold: 1, success_threshold: 1, reset_timeout: 1h }", "rate_limit: { capacity: 2, refill_rate: 0.001 }", more)
 	}
@@ -187,10 +187,14 @@ func TestBreakerAndBucketSurviveAReload(t *testing.T) {
 	}
 	a := r.call("GET", "/erp/", "")
 	if a.StatusCode != 503 || !strings.Contains(a.body, "circuit-open") || a.Header.Get("Retry-After") == "" {
-		t.Errorf("%v %q", a.Response, a.body)
+		t.Errorf("the breaker: %v %q", a.Response, a.body)
 	}
+	if err := r.server.SetBreaker("erp", BreakerClose); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.call("GET", "/erp/", "")
 	if a := r.call("GET", "/erp/", ""); a.StatusCode != 429 || a.Header.Get("RateLimit-Remaining") != "0" {
-		t.Errorf("%v %q", a.Response, a.body)
+		t.Errorf("the bucket: %v %q", a.Response, a.body)
 	}
 }
 
