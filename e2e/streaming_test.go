@@ -51,6 +51,35 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	}
 }
 
+// The first bytes of a long response may be all the application needs; a known length does not make them wait.
+func TestLongResponseArrivesAsItComes(t *testing.T) {
+	t.Parallel()
+	const length = 1 << 20
+	gate := NewGate(t)
+	up := NewUpstream(t, func(w http.ResponseWriter, r *http.Request, h Hit) {
+		w.Header().Set("Content-Length", fmt.Sprint(length))
+		_, _ = io.WriteString(w, "first bytes")
+		_ = http.NewResponseController(w).Flush()
+		gate.Hold(OK(strings.Repeat("x", length-len("first bytes"))))(w, r, h)
+	})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "timeout: { attempt: 60s, total: 120s }")})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL("/sales/a"), nil)
+	must(t, err)
+	response, err := s.client.Do(request)
+	must(t, err)
+	defer response.Body.Close()
+	first := make([]byte, len("first bytes"))
+	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first bytes" {
+		t.Fatalf("before the rest was sent, %q had arrived: %v", first, err)
+	}
+	gate.Open()
+	if rest, err := io.ReadAll(response.Body); err != nil || len(rest) != length-len(first) {
+		t.Errorf("%d bytes followed, want %d: %v", len(rest), length-len(first), err)
+	}
+}
+
 func TestInformationalResponsesAreForwarded(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 1)

@@ -96,7 +96,7 @@ func TestAnUnknownOutcomeIsReplayedByForceOnly(t *testing.T) {
 	}
 }
 
-func TestAReplayOfWhatSucceededMeanwhileSendsNothing(t *testing.T) {
+func TestAReplayThatCannotBeSentIsRefused(t *testing.T) {
 	u := upstream.Script(t, upstream.Status(503))
 	r := serve(t, erp(u.URL(), "breaker: { failure_threshold: 1, success_threshold: 1, reset_timeout: 1h }"))
 	l := r.failed("Idempotency-Key", "k")

@@ -94,8 +94,8 @@ func fixed(before *Snapshot, doc *config.Document) error {
 		return errors.New("listen.admin and listen.probes cannot change while the sidecar runs; restart it")
 	case was.DLQ.Dir != doc.DLQ.Dir, was.DLQ.MaxBytes != doc.DLQ.MaxBytes, was.DLQ.Retention != doc.DLQ.Retention:
 		return errors.New("dlq.dir, dlq.max_bytes and dlq.retention cannot change while the sidecar runs; restart it")
-	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat:
-		return errors.New("telemetry.log_format cannot change while the sidecar runs; restart it")
+	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat, was.Telemetry.ServiceName != doc.Telemetry.ServiceName:
+		return errors.New("telemetry.log_format and telemetry.service_name cannot change while the sidecar runs; restart it")
 	}
 	return nil
 }

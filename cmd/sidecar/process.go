@@ -48,7 +48,7 @@ const adminHeaderTimeout = 5 * time.Second
 func start(doc *config.Document, logs io.Writer) (*process, error) {
 	p := &process{file: doc.File, level: new(slog.LevelVar), expired: make(chan struct{})}
 	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
-	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat)
+	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
 	if err := p.openStores(doc.DLQ); err != nil {
 		p.closeStores()
 		return nil, err
