@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/hex"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -92,13 +94,19 @@ func TestReplayOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		policy string
+		fields []string
 		sent   bool
-	}{"not honoured": {"idempotency: { honoured: false }", false}, "honoured": {honoured + "\nretry: off", true}} {
+	}{
+		"not honoured":         {"idempotency: { honoured: false }", []string{keyOne}, false},
+		"not honoured, no key": {"idempotency: { honoured: false }", nil, false},
+		"no keys at all":       {"idempotency: off", nil, false},
+		"honoured":             {honoured + "\nretry: off", []string{keyOne}, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			up := NewUpstream(t, Drop, OK("done"))
 			s := Start(t, Setup{Adapters: Adapter("sales", up.URL, c.policy)})
-			id := s.Post(t, "/sales/orders", "{}", keyOne).LetterID()
+			id := s.Post(t, "/sales/orders", "{}", c.fields...).LetterID()
 			r := s.Command(t, "dlq", "replay", id)
 			if c.sent {
 				up.WantCount(t, 2)
@@ -109,10 +117,24 @@ func TestReplayOfUnknownOutcome(t *testing.T) {
 				t.Errorf("code %d, want 1 and a refusal:\n%s%s", r.Code, r.Stdout, r.Stderr)
 			}
 			s.MustCommand(t, "dlq", "replay", id, "--force")
-			if hits := up.WantCount(t, 2); hits[1].Header.Get("X-Idempotency-Key") != "key-1" {
-				t.Errorf("forced replay carries the key %q, want key-1", hits[1].Header.Get("X-Idempotency-Key"))
+			hits := up.WantCount(t, 2)
+			if first, forced := hits[0].Header.Get("X-Idempotency-Key"), hits[1].Header.Get("X-Idempotency-Key"); first != forced {
+				t.Errorf("forced replay carries the key %q, want %q of the first attempt", forced, first)
 			}
 		})
+	}
+}
+
+func TestReplayUsesTheTenantsCredentials(t *testing.T) {
+	t.Parallel()
+	up := NewUpstream(t, Status(500), OK("done"))
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "acme"), []byte("key-of-acme"), 0o600))
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "auth: { bearer: \"file:"+dir+"/{tenant}\" }")})
+	id := s.Post(t, "/sales/orders", "{}", "X-Tenant-ID: acme").LetterID()
+	s.MustCommand(t, "dlq", "replay", id)
+	if hits := up.WantCount(t, 2); hits[1].Header.Get("Authorization") != "Bearer key-of-acme" {
+		t.Errorf("replay carries Authorization %q, want the tenant's", hits[1].Header.Get("Authorization"))
 	}
 }
 

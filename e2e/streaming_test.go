@@ -21,8 +21,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	up := NewUpstream(t, func(w http.ResponseWriter, r *http.Request, _ Hit) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for n := 0; ; n++ {
-			fmt.Fprintf(w, "data: %d\n\n", n)
-			_ = http.NewResponseController(w).Flush()
+			_ = http.NewResponseController(w).Flush() // at first the head alone
 			select {
 			case more := <-next:
 				if !more {
@@ -31,6 +30,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			case <-r.Context().Done():
 				return
 			}
+			fmt.Fprintf(w, "data: %d\n\n", n)
 		}
 	})
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL)})
@@ -38,14 +38,15 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	must(t, err)
 	defer response.Body.Close()
 	events := bufio.NewReader(response.Body)
-	for n := range 10 { // the upstream sends the next event only after this one was seen
+	for n := range 10 { // the upstream sends an event only after the one before was seen
+		next <- true
 		line, err := events.ReadString('\n')
 		if want := fmt.Sprintf("data: %d\n", n); err != nil || line != want {
 			t.Fatalf("event %d arrived as %q: %v", n, line, err)
 		}
 		_, _ = events.ReadString('\n')
-		next <- n < 9
 	}
+	next <- false
 	if rest, err := io.ReadAll(events); err != nil || len(rest) > 0 {
 		t.Errorf("after the last event came %q: %v", rest, err)
 	}

@@ -146,3 +146,13 @@ func TestTheBodyIsBufferedOnlyForWhoNeedsIt(t *testing.T) {
 		})
 	}
 }
+
+// The contract: buffered to max_body where a policy needs the body again, streamed otherwise.
+func TestABodyThatIsStreamedHasNoBound(t *testing.T) {
+	s := testSettings()
+	s.Retry, s.Idempotency, s.DeadLetter, s.MaxBody = nil, nil, nil, 10
+	x := streamed(t, "POST", strings.NewReader("eleven bytes"), 12)
+	if _, err := validate(s)(play(t, answered(200)).next)(x); err != nil || x.Request.Body.Buffered() {
+		t.Errorf("got %v, buffered %v", err, x.Request.Body.Buffered())
+	}
+}

@@ -124,7 +124,7 @@ func (r *reply) stream(resp *wire.Response) {
 			if _, writeErr := r.w.Write(buffer[:n]); writeErr != nil {
 				return
 			}
-			if resp.Length < 0 {
+			if resp.Length < 0 || n < len(buffer) { // nothing more was there: what came must not wait for it
 				flusher.Flush()
 			}
 		}
