@@ -39,8 +39,10 @@ func (e *Embedded) Abandon(ctx context.Context, scope Scope, owner Owner, ttl ti
 	return nil
 }
 
-// settle ends owner's claim: persist puts what follows it on disk, then the key leaves memory and waiters wake. When
-// persist fails the claim stays, so that its owner may try again or its lease run out.
+// settle ends owner's claim: persist puts what follows it on disk, then the key leaves memory and waiters wake.
+//
+// When persist fails the key is of unknown outcome at once, as if its lease had run out, so that nobody waits for what
+// will not come; its owner may still try again.
 func (e *Embedded) settle(scope Scope, owner Owner, persist func(*claim) error) error {
 	s := e.shard(scope)
 	s.mu.Lock()
@@ -57,9 +59,11 @@ func (e *Embedded) settle(scope Scope, owner Owner, persist func(*claim) error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.busy = false
+	close(c.done)
 	if err == nil {
 		delete(s.claims, scope)
-		close(c.done)
+		return nil
 	}
+	c.until, c.done = e.options.Now(), make(chan struct{})
 	return err
 }

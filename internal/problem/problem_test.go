@@ -111,7 +111,8 @@ func TestEveryAnswerHasTheContractsFields(t *testing.T) {
 			t.Errorf("%s: errors is %v", e.Kind, doc["errors"])
 		}
 		status := resp.Fields.Get("Proxy-Status")
-		if resp.Fields.Get("Content-Type") != "application/problem+json" || !strings.HasPrefix(status, "integration-sidecar; error=") || resp.Fields.Get("Cache-Control") != "no-store" || resp.Fields.Get("Retry-After") != "2" {
+		if resp.Fields.Get("Content-Type") != "application/problem+json" || !strings.HasPrefix(status, "integration-sidecar; error=") ||
+			resp.Fields.Get("Cache-Control") != "no-store" || resp.Fields.Get("Retry-After") != "2" {
 			t.Errorf("%s: fields %v", e.Kind, resp.Fields)
 		}
 		if strings.Contains(string(resp.Content), "secret cause") || !strings.Contains(p.Error(), "secret cause") || !errors.Is(p, p.Cause) {
