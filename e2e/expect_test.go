@@ -39,13 +39,14 @@ func TestContinueIsAnsweredAfterAdmission(t *testing.T) {
 func TestRefusedCallGetsNo100(t *testing.T) {
 	t.Parallel()
 	up := NewUpstream(t, OK("never"))
-	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "max_body: 1KiB", "validate: { methods: [GET, POST], content_types: [application/json] }")})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "max_body: 1KiB", "validate: { methods: [GET, POST], content_types: [application/json] }") +
+		Adapter("keyed", up.URL, "idempotency: { required: true }")})
 	for _, c := range []struct {
 		target, contentType string
 		length, status      int
 	}{
 		{"/sales/a", "application/json", 2000, 413}, {"/sales/a", "text/plain", 5, 415}, {"/unknown/a", "application/json", 5, 404},
-		{"/sales/../x", "application/json", 5, 400},
+		{"/sales/../x", "application/json", 5, 400}, {"/keyed/a", "application/json", 5, 400},
 	} {
 		r := expect(t, DialRaw(t, s.Proxy), c.target, c.contentType, c.length)
 		line, err := r.ReadString('\n')

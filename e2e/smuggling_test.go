@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each shape hides a second request, for /sales/smuggled, where two readers of HTTP may disagree. want lists the
@@ -64,6 +67,26 @@ func TestNothingIsSmuggled(t *testing.T) {
 	}
 }
 
+// An informational response before the answer must not make the sidecar forget that it closes after a dubious call.
+func TestNothingIsSmuggledBehindAnInformationalResponse(t *testing.T) {
+	t.Parallel()
+	up := NewUpstream(t, func(w http.ResponseWriter, r *http.Request, h Hit) {
+		w.Header().Set("Link", "</a>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		OK("ok")(w, r, h)
+	})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL)})
+	got := Raw(t, s.Proxy, "POST /sales/front HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+hidden)
+	for _, h := range up.Hits() {
+		if strings.Contains(h.Target, "smuggled") {
+			t.Errorf("the hidden request reached the upstream")
+		}
+	}
+	if !got.Closed || len(got.Responses) != 1 {
+		t.Errorf("closed %v after %d responses, want closed after one: %.500q", got.Closed, len(got.Responses), got.Bytes)
+	}
+}
+
 // Two requests in one go are legal; they must stay two, in order.
 func TestPipelinedRequestsStayTwo(t *testing.T) {
 	t.Parallel()
@@ -100,4 +123,34 @@ func TestTruncatedRequestIsNotSent(t *testing.T) {
 		return m[`integration_errors_total{adapter_id="sales",error_type="canceled"}`]+m[`integration_errors_total{adapter_id="sales",error_type="validation"}`] == 2
 	})
 	up.WantCount(t, 0)
+}
+
+// A body that is streamed is under way before its end is known; when it breaks off, so must the call upstream.
+func TestTruncatedRequestBreaksOffTheStreamedCall(t *testing.T) {
+	t.Parallel()
+	ends := make(chan error, 2)
+	up := RawUpstream(t, func(c net.Conn, _ int) {
+		_, _, err := ReadRequest(c)
+		ends <- err
+	})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, streamed)})
+	for name, request := range map[string]string{
+		"length":  "PUT /sales/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 50000),
+		"chunked": "PUT /sales/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nc350\r\n" + strings.Repeat("x", 50000) + "\r\n",
+	} {
+		c := DialRaw(t, s.Proxy)
+		if _, err := c.Write([]byte(request)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		must(t, c.Close())
+	}
+	for range 2 { // a call that never left says as much as one that broke off
+		select {
+		case err := <-ends:
+			if err == nil {
+				t.Errorf("a request that broke off reached the upstream as a whole one")
+			}
+		case <-time.After(2 * time.Second):
+		}
+	}
 }

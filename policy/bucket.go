@@ -21,6 +21,7 @@ type Limiter struct {
 
 	mu      sync.Mutex
 	tenants map[string]*rate.Limiter
+	swept   time.Time // when sweep last looked
 }
 
 // maxTenants bounds the memory that strangers' tenant ids can take.
@@ -69,8 +70,8 @@ func (l *Limiter) bucket(tenant string) *rate.Limiter {
 	if b, ok := l.tenants[tenant]; ok {
 		return b
 	}
-	if len(l.tenants) >= maxTenants {
-		l.sweep()
+	if now := time.Now(); len(l.tenants) >= maxTenants && now.Sub(l.swept) >= time.Second { // not per call: it looks at every tenant
+		l.sweep(now)
 	}
 	if len(l.tenants) >= maxTenants {
 		return l.shared
@@ -81,8 +82,8 @@ func (l *Limiter) bucket(tenant string) *rate.Limiter {
 }
 
 // sweep forgets the tenants whose buckets are full again: a new bucket would be the same.
-func (l *Limiter) sweep() {
-	now := time.Now()
+func (l *Limiter) sweep(now time.Time) {
+	l.swept = now
 	for tenant, b := range l.tenants {
 		if b.TokensAt(now) >= float64(l.settings.Capacity) {
 			delete(l.tenants, tenant)

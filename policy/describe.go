@@ -52,7 +52,7 @@ func describeTLS(err error) *problem.Problem {
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
 	if errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "tls: ") ||
-		strings.Contains(err.Error(), "TLS handshake timeout") || strings.Contains(err.Error(), "HTTP response to HTTPS client") {
+		strings.Contains(err.Error(), "TLS handshake timeout") {
 		return unreachable("tls_protocol_error", "The TLS handshake with the external system failed.")
 	}
 	return nil

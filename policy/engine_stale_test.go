@@ -5,6 +5,9 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"testing"
+
+	"github.com/fsm-integrations/sidecar/internal/upstream"
 )
 
 // watchReads tells when a read of any of the engine's connections has failed, and then every later write on that
@@ -45,4 +48,27 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	return c.Conn.Write(p)
+}
+
+func TestAConnectionThatTakesNoByteIsReplacedAtOnce(t *testing.T) {
+	for _, body := range []string{"", "{}"} {
+		u := upstream.Script(t, upstream.OK(""), upstream.OK("made"))
+		r := newRig(t, u.URL(), quick(retryOff))
+		var first *watchedConn
+		dial := r.host.engine.transport.DialContext
+		r.host.engine.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			if counted, ok := conn.(*countedConn); ok && first == nil {
+				first = &watchedConn{Conn: counted.Conn, closed: make(chan struct{}, 1)}
+				counted.Conn = first
+			}
+			return conn, err
+		}
+		_ = r.call("GET", "/", "")
+		first.over.Store(true) // from now on it takes nothing, and nobody has been told
+		a := r.call("POST", "/", body, "Idempotency-Key", "k")
+		if a.err != nil || a.body != "made" || len(a.x.Attempts) != 1 || u.Conns() != 2 {
+			t.Errorf("body %q: %v after %d attempts on %d connections", body, a.err, len(a.x.Attempts), u.Conns())
+		}
+	}
 }

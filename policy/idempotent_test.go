@@ -105,14 +105,16 @@ func TestAKeyIsItsOwnInEachScope(t *testing.T) {
 			t.Errorf("%s: %v", adapter, err)
 		}
 	}
-	call("erp", func(*Exchange) {})
-	call("crm", func(*Exchange) {})
-	call("erp", func(x *Exchange) { x.Tenant = "acme" })
-	call("erp", func(x *Exchange) { x.Request.Method = "PUT" })
-	call("erp", func(x *Exchange) { x.Request.Target, x.Target = "/invoices", "/invoices" })
-	call("erp", func(x *Exchange) { x.Request.Fields.Set("Idempotency-Key", "k2") })
-	if calls != 6 {
-		t.Errorf("%d calls, want 6", calls)
+	for range 2 { // the second time each finds its own outcome
+		call("erp", func(*Exchange) {})
+		call("crm", func(*Exchange) {})
+		call("erp", func(x *Exchange) { x.Tenant = "acme" })
+		call("erp", func(x *Exchange) { x.Request.Method = "PUT" })
+		call("erp", func(x *Exchange) { x.Request.Target, x.Target = "/invoices", "/invoices" })
+		call("erp", func(x *Exchange) { x.Request.Fields.Set("Idempotency-Key", "k2") })
+		if calls != 6 {
+			t.Errorf("%d calls, want 6", calls)
+		}
 	}
 }
 

@@ -32,9 +32,22 @@ func (c *Idempotency) findKey(x *Exchange) (Key, error) {
 		return Key{Value: value, Source: KeyDerived}, nil
 	}
 	if c.Required {
-		return Key{}, problem.New(problem.KeyRequired, "Send an idempotency key in "+c.Header+": the same one whenever this call is tried again.")
+		return Key{}, c.keyRequired()
 	}
 	return Key{Value: uuid.NewString(), Source: KeyFresh}, nil
+}
+
+func (c *Idempotency) keyRequired() error {
+	return problem.New(problem.KeyRequired, "Send an idempotency key in "+c.Header+": the same one whenever this call is tried again.")
+}
+
+// keyMissing reports whether a call will be refused for want of a key, whatever its body holds.
+func (c *Idempotency) keyMissing(x *Exchange) bool {
+	if c == nil || !c.Required || len(c.KeyFrom) > 0 || !isWrite(x.Request.Method) || x.Replay != nil {
+		return false
+	}
+	_, sent := c.sentKey(x)
+	return !sent
 }
 
 func (c *Idempotency) sentKey(x *Exchange) (string, bool) {

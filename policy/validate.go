@@ -72,6 +72,9 @@ func (v *validator) head(x *Exchange) error {
 	if len(v.types) > 0 && (r.Body.Stream != nil || len(r.Body.Bytes) > 0) && !v.takes(r.Fields.Get("Content-Type")) {
 		return problem.New(problem.ContentTypeNotAllowed, "This adapter takes bodies of type "+strings.Join(v.types, ", ")+" only.")
 	}
+	if keys := v.settings.Idempotency; keys.keyMissing(x) { // said before the body is sent, where the application waits for 100
+		return keys.keyRequired()
+	}
 	return nil
 }
 

@@ -121,7 +121,8 @@ func TestInterimResponsesArePassedOnBeforeTheAnswer(t *testing.T) {
 	r := serve(t, erp(u.URL()))
 	text := r.transcript("GET /erp/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 	interim, final, _ := strings.Cut(text, "\r\n\r\n")
-	if !strings.HasPrefix(interim, "HTTP/1.1 103 ") || !strings.Contains(interim, "Link: </a>") || !strings.HasPrefix(final, "HTTP/1.1 200 ") || strings.Contains(final, "Link:") || !strings.HasSuffix(final, "done") {
+	if !strings.HasPrefix(interim, "HTTP/1.1 103 ") || !strings.Contains(interim, "Link: </a>") || !strings.HasPrefix(final, "HTTP/1.1 200 ") ||
+		strings.Contains(final, "Link:") || !strings.HasSuffix(final, "done") {
 		t.Errorf("got %q", text)
 	}
 	// Whatever follows a chunked request on its connection is not read, also when an interim response came between.

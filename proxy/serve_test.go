@@ -31,7 +31,7 @@ func kindIn(t *testing.T, a answer) string {
 }
 
 func TestCallsThatReachNoAdapter(t *testing.T) {
-	r := serve(t, erp(upstream.Script(t).URL(), "validate: { methods: [GET], content_types: [application/json] }", "max_body: 10B", "idempotency: { required: true }"))
+	r := serve(t, erp(upstream.Script(t).URL(), "validate: { methods: [GET, POST], content_types: [application/json] }", "max_body: 10B", "idempotency: { required: true }"))
 	for _, c := range []struct {
 		method, target string
 		body           string
@@ -50,7 +50,8 @@ func TestCallsThatReachNoAdapter(t *testing.T) {
 		{"GET", "/erp/a/%2e%2e/..%2fx", "", nil, 400, "invalid-request"},
 		{"GET", "/erp/x", "", []string{"X-Request-Timeout", "soon"}, 400, "invalid-request"},
 		{"GET", "/erp/x", "<a/>", []string{"Content-Type", "text/xml"}, 415, "content-type-not-allowed"},
-		{"GET", "/erp/x", `{"a":"too long"}`, []string{"Content-Type", "application/json"}, 413, "body-too-large"},
+		{"POST", "/erp/x", `{"a":"too long"}`, []string{"Content-Type", "application/json"}, 413, "body-too-large"},
+		{"POST", "/erp/x", "{}", []string{"Content-Type", "application/json"}, 400, "idempotency-key-required"},
 		{"GET", "/erp/x", "", []string{"Via", "1.1 " + r.server.pseudonym}, 508, "loop-detected"},
 	} {
 		a := r.call(c.method, c.target, c.body, c.fields...)
@@ -61,8 +62,8 @@ func TestCallsThatReachNoAdapter(t *testing.T) {
 			t.Errorf("%s %s: Allow: %q", c.method, c.target, allow)
 		}
 	}
-	if n := strings.Count(r.log.String(), `"msg":"exchange"`); n != 13 {
-		t.Errorf("%d of 13 exchanges are logged", n)
+	if n := strings.Count(r.log.String(), `"msg":"exchange"`); n != 14 {
+		t.Errorf("%d of 14 exchanges are logged", n)
 	}
 }
 
@@ -101,7 +102,8 @@ func TestAFailedWriteNamesItsLetter(t *testing.T) {
 	}
 	a = r.call("POST", "/erp/", "{}")
 	doc := problemIn(t, a)
-	if a.StatusCode != 502 || doc["dead_letter_id"] != a.Header.Get("X-Dead-Letter-Id") || doc["dead_letter_id"] == nil || doc["adapter_id"] != "erp-main" || doc["attempts"] != 1.0 || doc["retryable"] != false {
+	if a.StatusCode != 502 || doc["dead_letter_id"] != a.Header.Get("X-Dead-Letter-Id") || doc["dead_letter_id"] == nil ||
+		doc["adapter_id"] != "erp-main" || doc["attempts"] != 1.0 || doc["retryable"] != false {
 		t.Errorf("%v", doc)
 	}
 	_ = r.deps.Letters.Close()
@@ -139,7 +141,8 @@ func TestStatusAndHealthTellWhatIsWrong(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	e, c := s.Adapters[0], s.Adapters[1]
-	if e.Name != "erp" || e.ID != "erp-main" || e.Version != "1.2.3" || e.Upstream != u.URL()+"/api" || e.Breaker.State != "open" || !e.Breaker.Manual || e.Limiter == nil || e.Limiter.Capacity != 5 || e.OpenLetter != 1 {
+	if e.Name != "erp" || e.ID != "erp-main" || e.Version != "1.2.3" || e.Upstream != u.URL()+"/api" ||
+		e.Breaker.State != "open" || !e.Breaker.Manual || e.Limiter == nil || e.Limiter.Capacity != 5 || e.OpenLetter != 1 {
 		t.Errorf("%+v", e)
 	}
 	if c.ID != "crm" || c.Breaker.State != "off" || c.Limiter != nil {
@@ -187,7 +190,8 @@ func TestGaugesAreReadWhereTheirValuesLive(t *testing.T) {
 			got[f.GetName()] += m.GetGauge().GetValue()
 		}
 	}
-	for name, least := range map[string]float64{"integration_circuit_breaker_state": 2, "integration_rate_limit_tokens": 4, "integration_letters": 1, "integration_open_letters": 1, "integration_spool_bytes": 1, "integration_spool_max_bytes": 1 << 30} {
+	for name, least := range map[string]float64{"integration_circuit_breaker_state": 2, "integration_rate_limit_tokens": 4, "integration_letters": 1,
+		"integration_open_letters": 1, "integration_spool_bytes": 1, "integration_spool_max_bytes": 1 << 30} {
 		if got[name] < least {
 			t.Errorf("%s is %v, want %v at least", name, got[name], least)
 		}
@@ -199,7 +203,8 @@ func TestGaugesAreReadWhereTheirValuesLive(t *testing.T) {
 
 func TestARequestThatIsNoHTTPIsAnsweredAsAProblem(t *testing.T) {
 	r := serve(t, erp(upstream.Script(t).URL()))
-	for _, request := range []string{"NONSENSE\r\n\r\n", "GET /erp/ HTTP/1.1\r\n\r\n", "GET /erp/ HTTP/1.1\r\nHost: h\r\nbad name: x\r\n\r\n", "POST /erp/ HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
+	for _, request := range []string{"NONSENSE\r\n\r\n", "GET /erp/ HTTP/1.1\r\n\r\n", "GET /erp/ HTTP/1.1\r\nHost: h\r\nbad name: x\r\n\r\n",
+		"POST /erp/ HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
 		"GET /erp/%zz HTTP/1.1\r\nHost: h\r\n\r\n", "POST /erp/ HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"} {
 		a := r.raw(r.addr(), http.MethodGet, request)
 		if a.Response == nil || a.StatusCode != 400 || a.Header.Get("Content-Type") != "application/problem+json" || !json.Valid([]byte(a.body)) {

@@ -214,7 +214,8 @@ func TestDrainingFinishesWhatIsInFlightAndTakesNothingNew(t *testing.T) {
 	_, _ = io.WriteString(kept, "GET /erp/ HTTP/1.1\r\nHost: h\r\n\r\n")
 	b := make([]byte, 4096)
 	n, _ := kept.Read(b)
-	if text := string(b[:n]); !strings.HasPrefix(text, "HTTP/1.1 503") || !strings.Contains(text, "draining") || !strings.Contains(text, "Connection: close") || !strings.Contains(text, "Retry-After: 1") {
+	if text := string(b[:n]); !strings.HasPrefix(text, "HTTP/1.1 503") || !strings.Contains(text, "draining") ||
+		!strings.Contains(text, "Connection: close") || !strings.Contains(text, "Retry-After: 1") {
 		t.Errorf("got %q", text)
 	}
 	close(open)
