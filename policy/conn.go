@@ -12,9 +12,14 @@ import (
 type countedConn struct {
 	net.Conn
 	written atomic.Int64
-	look    atomic.Bool // the next write is the first of a request on a reused connection
+	next    atomic.Int32 // what the next write does first: nothing, lookFirst or refuseNext
 	raw     syscall.RawConn
 }
+
+const (
+	lookFirst  = 1 // see whether the other side has closed
+	refuseNext = 2 // write nothing: the request was sent once already
+)
 
 func newCountedConn(conn net.Conn) *countedConn {
 	c := &countedConn{Conn: conn}
@@ -25,7 +30,7 @@ func newCountedConn(conn net.Conn) *countedConn {
 }
 
 func (c *countedConn) Write(p []byte) (int, error) {
-	if c.look.CompareAndSwap(true, false) && c.raw != nil && closedByPeer(c.raw) {
+	if todo := c.next.Swap(0); todo == refuseNext || todo == lookFirst && c.raw != nil && closedByPeer(c.raw) {
 		return 0, net.ErrClosed
 	}
 	n, err := c.Conn.Write(p)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -62,24 +63,32 @@ func (e *engine) close() { e.transport.CloseIdleConnections() }
 
 // sending is one attempt under way, seen from the connection it uses.
 type sending struct {
-	x       *Exchange
-	conn    *countedConn
-	before  int64
-	reused  bool
-	refused bool // the external system said that it did not process the request
-	unknown bool // the connection does not count: assume that bytes left
+	x        *Exchange
+	stop     context.CancelFunc // ends the attempt
+	conn     *countedConn
+	before   int64
+	reused   bool
+	multiple bool // HTTP/2: the connection carries other requests too
+	again    bool // net/http was about to send the request a second time by itself
+	answered bool // a response has begun
+	refused  bool // the external system said that it did not process the request
+	unknown  bool // the connection does not count: assume that bytes left
 }
 
 // sent reports whether a byte of the request left for the external system. Only a certain no is a no.
 func (s *sending) sent() bool {
-	return !s.refused && (s.unknown || s.conn != nil && s.conn.written.Load() != s.before)
+	return s.answered || s.again || !s.refused && (s.unknown || s.conn != nil && s.conn.written.Load() != s.before)
 }
 
+// gotConn is called before anything is written to the connection. A second connection after a first that took bytes is
+// net/http sending a read again by itself, past limit, breaker and signature: the attempt ends here instead, and
+// whether there is another is for the retry policy to say.
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
-	s.reused = info.Reused
-	conn, shared := info.Conn, false
+	s.again = s.again || s.sent()
+	conn := info.Conn
+	s.reused, s.multiple = info.Reused, false
 	if secured, ok := conn.(*tls.Conn); ok {
-		conn, shared = secured.NetConn(), secured.ConnectionState().NegotiatedProtocol == "h2"
+		conn, s.multiple = secured.NetConn(), secured.ConnectionState().NegotiatedProtocol == "h2"
 	}
 	counted, ok := conn.(*countedConn)
 	if !ok {
@@ -87,7 +96,13 @@ func (s *sending) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	s.conn, s.before = counted, counted.written.Load()
-	counted.look.Store(info.Reused && !shared) // HTTP/2 tells by itself what it did not process
+	switch {
+	case s.again:
+		counted.next.Store(refuseNext)
+		s.stop()
+	case info.Reused && !s.multiple: // HTTP/2 tells by itself what it did not process
+		counted.next.Store(lookFirst)
+	}
 }
 
 func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {
@@ -100,37 +115,64 @@ func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {
 // maxStale bounds how many closing connections one attempt may stumble over.
 const maxStale = 3
 
-// unprocessed are what net/http says of requests that HTTP/2 did not process, also not in part: a GOAWAY that leaves
-// the stream out, a refused stream (RFC 9113 sections 6.8 and 8.7), and a connection that was closing before it could
-// be used, which surfaces as a body that cannot be rewound. None of these errors is exported.
-var unprocessed = [...]string{"graceful shutdown GOAWAY", "REFUSED_STREAM", "client conn not usable", "cannot rewind body after connection loss"}
+// What net/http says of a request that HTTP/2 did not process, also not in part: a GOAWAY that leaves its stream out, a
+// refused stream (RFC 9113 sections 6.8 and 8.7), and a connection that was closing before it could be used, which
+// surfaces as a body that cannot be rewound. None of these errors is exported. The whole text is compared, and never
+// a part: other errors quote what the external system sent.
+const (
+	cannotRetry    = "http2: Transport: cannot retry err ["
+	afterWritten   = "] after Request.Body was written; define Request.GetBody to avoid this error"
+	leftOut        = "http2: Transport received Server's graceful shutdown GOAWAY"
+	notUsable      = "http2: client conn not usable"
+	refusedStream  = "stream error: stream ID "
+	refusedByPeer  = "; REFUSED_STREAM; received from peer"
+	cannotRewind   = "net/http: cannot rewind body after connection loss"
+	streamIDDigits = "0123456789"
+)
 
-func refusedUnprocessed(err error) bool {
+func (s *sending) refusedUnprocessed(err error) bool {
 	text := err.Error()
-	for _, words := range unprocessed {
-		if strings.Contains(text, words) {
-			return true
-		}
+	if text == cannotRewind {
+		return true
 	}
-	return false
+	if !s.multiple {
+		return false
+	}
+	if inner, ok := strings.CutPrefix(text, cannotRetry); ok {
+		text, _ = strings.CutSuffix(inner, afterWritten)
+	}
+	if text == leftOut || text == notUsable {
+		return true
+	}
+	id, ok := strings.CutPrefix(text, refusedStream)
+	id, whole := strings.CutSuffix(id, refusedByPeer)
+	return ok && whole && strings.Trim(id, streamIDDigits) == ""
 }
+
+// errEnded is the error of a connection that took the request and ended without an answer.
+var errEnded = fmt.Errorf("the connection ended without an answer: %w", io.EOF)
 
 // roundTrip sends the attempt's request and returns the response's head. A connection that turns out to be closed
 // before a byte was written, or that refuses the request unprocessed, is replaced at once: nothing happened, so this
 // is not a retry.
-func (e *engine) roundTrip(ctx context.Context, x *Exchange) (*http.Response, *sending, error) {
+func (e *engine) roundTrip(ctx context.Context, stop context.CancelFunc, x *Exchange) (*http.Response, *sending, error) {
 	for n := 0; ; n++ {
-		s := &sending{x: x}
+		s := &sending{x: x, stop: stop}
 		trace := &httptrace.ClientTrace{GotConn: s.gotConn}
 		if x.Inform != nil {
 			trace.Got1xxResponse = s.got1xx
 		}
 		resp, err := e.transport.RoundTrip(e.request(httptrace.WithClientTrace(ctx, trace), &x.attempt))
-		if err == nil || n == maxStale || ctx.Err() != nil || !x.attempt.Body.Buffered() {
-			return resp, s, err
+		if err == nil {
+			s.answered = true
+			return resp, s, nil
 		}
-		if s.refused = refusedUnprocessed(err); !s.refused && (!s.reused || s.sent()) {
-			return resp, s, err
+		if s.again {
+			return nil, s, errEnded
+		}
+		s.refused = s.refusedUnprocessed(err)
+		if n == maxStale || ctx.Err() != nil || !x.attempt.Body.Buffered() || !s.refused && (!s.reused || s.sent()) {
+			return nil, s, err
 		}
 	}
 }
@@ -170,6 +212,9 @@ func (e *engine) url(target string) *url.URL {
 		path = raw
 	}
 	u.Path = path
+	if u.EscapedPath() != raw { // net/http would escape it anew; in absolute form it does not
+		return &url.URL{Scheme: e.scheme, Host: e.host, Opaque: "//" + e.host + target}
+	}
 	return u
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/upstream"
 )
 
@@ -69,6 +70,43 @@ func TestAConnectionThatTakesNoByteIsReplacedAtOnce(t *testing.T) {
 		a := r.call("POST", "/", body, "Idempotency-Key", "k")
 		if a.err != nil || a.body != "made" || len(a.x.Attempts) != 1 || u.Conns() != 2 {
 			t.Errorf("body %q: %v after %d attempts on %d connections", body, a.err, len(a.x.Attempts), u.Conns())
+		}
+	}
+}
+
+// net/http would send a read again by itself, once per idle connection, with the same signature and past the limit.
+func TestAReadIsNotSentAgainBehindOurBack(t *testing.T) {
+	u := upstream.Func(t, func(n int, _ *upstream.Seen) upstream.Step {
+		if n <= 8 {
+			return upstream.OK("warm")
+		}
+		return upstream.CloseAfterRead()
+	})
+	r := newRig(t, u.URL(), quick(retryOff))
+	gate := make(chan struct{})
+	var warm sync.WaitGroup
+	for range 8 { // several idle connections
+		warm.Go(func() {
+			<-gate
+			r.call("GET", "/", "")
+		})
+	}
+	close(gate)
+	warm.Wait()
+	x := testExchange(t, "GET", "/", "")
+	_, err := r.next(x)
+	if kindOf(err) != problem.UpstreamUnreachable || u.Hits() != 9 || len(x.Attempts) != 1 || !x.Attempts[0].Sent {
+		t.Errorf("%v after %d requests, attempts %+v; want one request more and upstream-unreachable", err, u.Hits(), x.Attempts)
+	}
+}
+
+// What the external system says must not decide whether its own request is sent again.
+func TestWordsOfTheProviderDoNotMakeARequestUnprocessed(t *testing.T) {
+	for _, words := range []string{"REFUSED_STREAM", "HTTP/1.1 200 OK\r\n" + leftOut, cannotRetry + leftOut + afterWritten, notUsable} {
+		u := upstream.Script(t, upstream.Malformed([]byte(words+"\r\n\r\n")))
+		x := testExchange(t, "POST", "/orders", "body")
+		if _, err := newRig(t, u.URL(), quick()).next(x); err == nil || !x.Unknown || u.Hits() != 1 {
+			t.Errorf("%q: %v, unknown %v, %d requests", words, err, x.Unknown, u.Hits())
 		}
 	}
 }

@@ -176,7 +176,7 @@ func child(value any, token string) any {
 	case map[string]any:
 		return v[token]
 	case []any:
-		if n, err := strconv.Atoi(token); err == nil && n >= 0 && n < len(v) {
+		if n, err := strconv.Atoi(token); err == nil && n >= 0 && n < len(v) && strconv.Itoa(n) == token {
 			return v[n]
 		}
 	}

@@ -17,7 +17,8 @@ const smallBody = 64 << 10
 
 // transmit is the end of the chain: it sends the attempt and returns what came back.
 func transmit(s *Settings, h *Host) Next {
-	t := &transmitter{engine: h.engine, live: h.live, timeout: s.Timeout.Attempt.D(), maxBody: int64(s.MaxBody)}
+	t := &transmitter{engine: h.engine, live: h.live, timeout: s.Timeout.Attempt.D(), maxBody: int64(s.MaxBody),
+		careful: s.DeadLetter != nil || s.Retry != nil && s.Retry.MaxRetries > 0}
 	return t.send
 }
 
@@ -26,6 +27,7 @@ type transmitter struct {
 	live    *live
 	timeout time.Duration
 	maxBody int64
+	careful bool // a write whose answer breaks off is tried again or kept: its answer is read whole
 }
 
 func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
@@ -39,12 +41,8 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 		deadline = x.Deadline
 	}
 	ctx, cancel := context.WithDeadline(x.Ctx, deadline)
-	x.Attempts = append(x.Attempts, dlq.Attempt{Number: len(x.Attempts) + 1, Start: start})
-	record := &x.Attempts[len(x.Attempts)-1]
-	x.Resends = len(x.Attempts) - 1
-
-	resp, sent, err := t.exchange(ctx, cancel, x)
-	record.Duration, record.Sent = time.Since(start), sent
+	resp, sending, err := t.exchange(ctx, cancel, x)
+	record := x.record(dlq.Attempt{Start: start, Duration: time.Since(start), Sent: sending.sent()})
 	if err != nil {
 		err = t.failed(ctx, x, err, total)
 		cancel()
@@ -57,15 +55,23 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 	return resp, nil
 }
 
+// record adds an attempt to the exchange's.
+func (x *Exchange) record(a dlq.Attempt) *dlq.Attempt {
+	a.Number = len(x.Attempts) + 1
+	x.Attempts = append(x.Attempts, a)
+	x.Resends = len(x.Attempts) - 1
+	return &x.Attempts[len(x.Attempts)-1]
+}
+
 // exchange sends the request and reads the response, whole when it is small or must be kept, else its head.
-func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x *Exchange) (*wire.Response, bool, error) {
-	answer, sending, err := t.engine.roundTrip(ctx, x)
+func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x *Exchange) (*wire.Response, *sending, error) {
+	answer, sending, err := t.engine.roundTrip(ctx, cancel, x)
 	if err != nil {
-		return nil, sending.sent(), err
+		return nil, sending, err
 	}
-	if answer.StatusCode < 200 { // 101, though nobody asked to switch protocols (RFC 9110 section 15.2.2), or no status at all
+	if answer.StatusCode < 200 || answer.StatusCode > 999 { // 101, though nobody asked to switch protocols (RFC 9110 section 15.2.2), or no status at all
 		_ = answer.Body.Close()
-		return nil, true, errNotFinal
+		return nil, sending, errNotFinal
 	}
 	resp := &wire.Response{Status: answer.StatusCode, Fields: fieldsOf(answer.Header), Length: answer.ContentLength}
 	if answer.ContentLength < 0 || len(answer.Trailer) > 0 {
@@ -75,16 +81,15 @@ func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x
 	limit := t.readWhole(x, resp)
 	if limit < 0 {
 		resp.Stream = body
-		return resp, true, nil
+		return resp, sending, nil
 	}
-	err = readUpTo(resp, body, limit)
-	return resp, true, err
+	return resp, sending, readUpTo(resp, body, limit)
 }
 
 // readWhole returns how much of the body is read before the response is passed on; -1 streams it.
 func (t *transmitter) readWhole(x *Exchange, resp *wire.Response) int64 {
 	switch {
-	case x.keep && !isEventStream(resp), retriable(resp):
+	case (x.keep || t.careful && isWrite(x.Request.Method)) && !isEventStream(resp), retriable(resp):
 		return t.maxBody
 	case resp.Length >= 0 && resp.Length <= smallBody:
 		return smallBody

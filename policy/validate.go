@@ -72,9 +72,6 @@ func (v *validator) head(x *Exchange) error {
 	if len(v.types) > 0 && (r.Body.Stream != nil || len(r.Body.Bytes) > 0) && !v.takes(r.Fields.Get("Content-Type")) {
 		return problem.New(problem.ContentTypeNotAllowed, "This adapter takes bodies of type "+strings.Join(v.types, ", ")+" only.")
 	}
-	if keys := v.settings.Idempotency; keys.keyMissing(x) { // said before the body is sent, where the application waits for 100
-		return keys.keyRequired()
-	}
 	return nil
 }
 
@@ -103,6 +100,9 @@ func (v *validator) body(x *Exchange) error {
 	}
 	if b.Length > v.maxBody {
 		return v.tooLarge()
+	}
+	if keys := v.settings.Idempotency; keys.keyMissing(x) { // said before the body is sent, where the application waits for 100
+		return keys.keyRequired()
 	}
 	content, err := readBounded(b.Stream, make([]byte, 0, max(b.Length, 511)+1), v.maxBody)
 	switch {
