@@ -57,6 +57,28 @@ func TestRefusedCallGetsNo100(t *testing.T) {
 	up.WantCount(t, 0)
 }
 
+// An application that never sends the body it announced holds nothing beyond its deadline.
+func TestBodyThatNeverComesEndsAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	up := NewUpstream(t, OK("never"))
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "timeout: { attempt: 200ms, total: 400ms }") +
+		Adapter("streamed", up.URL, streamed, "timeout: { attempt: 200ms, total: 400ms }")})
+	for _, name := range []string{"sales", "streamed"} {
+		c := DialRaw(t, s.Proxy)
+		_, err := io.WriteString(c, "POST /"+name+"/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab")
+		must(t, err)
+		must(t, c.SetReadDeadline(time.Now().Add(patience)))
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || response.StatusCode < 400 {
+			t.Errorf("%s: %v, %v; want a problem", name, response, err)
+		}
+	}
+	Eventually(t, "both calls to end", func() bool {
+		m := s.Metrics(t)
+		return m[`integration_in_flight_requests{adapter_id="sales"}`] == 0 && m[`integration_in_flight_requests{adapter_id="streamed"}`] == 0
+	})
+}
+
 // expect sends a header that announces a body of n bytes and waits for leave to send it.
 func expect(t *testing.T, c net.Conn, target, contentType string, n int) *bufio.Reader {
 	t.Helper()

@@ -50,8 +50,10 @@ func (a *Auth) check(r Report) {
 	if a.Basic != nil && strings.Contains(a.Basic.Username, ":") {
 		r.Fault("auth.basic.username", "holds a colon, which HTTP Basic cannot carry (RFC 7617 section 2)")
 	}
-	if a.Header != nil && a.Header.Name != "" && !validFieldName(a.Header.Name) {
-		r.Fault("auth.header.name", "is not a field name")
+	if a.Header != nil && a.Header.Name != "" {
+		if fault := fieldFault(a.Header.Name); fault != "" {
+			r.Fault("auth.header.name", fault)
+		}
 	}
 }
 
@@ -67,6 +69,9 @@ func credentials(a *Auth, id *Identity, secrets *secret.Resolver) Stage {
 			value, err := fetch(secrets, ref, x.Tenant, id.Name)
 			if err != nil {
 				return nil, err
+			}
+			if !fieldValue(value.Reveal()) {
+				return nil, credentialsUnavailable("A credential of this adapter holds a character that no HTTP field can carry.", nil)
 			}
 			x.attempt.Fields.Set(field, render(value.Reveal()))
 			return next(x)
@@ -88,6 +93,16 @@ func (a *Auth) compile() (string, secret.Ref, func([]byte) string) {
 	return "Authorization", a.Bearer, func(token []byte) string { return "Bearer " + string(token) }
 }
 
+// fieldValue reports whether b can be the value of a field (RFC 9110 section 5.5).
+func fieldValue(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // Field is the name of the field that carries the credentials.
 func (a *Auth) Field() string {
 	field, _, _ := a.compile()
@@ -103,11 +118,6 @@ func fetch(secrets *secret.Resolver, ref secret.Ref, tenant, adapter string) (se
 	value, err := secrets.Resolve(ref)
 	if err != nil {
 		return value, credentialsUnavailable("A credential of this adapter could not be read; the sidecar's log says which.", err)
-	}
-	for _, c := range value.Reveal() {
-		if c == '\r' || c == '\n' || c == 0 {
-			return secret.Value{}, credentialsUnavailable("A credential of this adapter holds a line break.", nil)
-		}
 	}
 	return value, nil
 }

@@ -81,6 +81,17 @@ func describeDial(err error) *problem.Problem {
 	return unreachable("destination_ip_unroutable", "The external system could not be connected to.")
 }
 
+// unquoted is an error of the engine without what it quotes: net/http repeats the external system's bytes there, which
+// may repeat a credential, a body or a query.
+type unquoted struct{ error }
+
+func (u unquoted) Error() string {
+	text, _, _ := strings.Cut(u.error.Error(), `"`)
+	return strings.TrimRight(text, " :")
+}
+
+func (u unquoted) Unwrap() error { return u.error }
+
 func unreachable(code, detail string) *problem.Problem {
 	p := problem.New(problem.UpstreamUnreachable, detail)
 	p.ProxyError = code

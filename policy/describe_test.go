@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/upstream"
 )
 
 func dialError(err error) error {
@@ -79,5 +80,18 @@ func TestATimeOutIsOfTheAttemptOrTheWholeCall(t *testing.T) {
 	cancelable(x)()
 	if err := tr.failed(over, x, over.Err(), false); err != ErrCanceled {
 		t.Errorf("the application left: %v", err)
+	}
+}
+
+// net/http quotes what the external system sent, which may repeat a credential, a body or a query.
+func TestWhatTheProviderSentIsNotLogged(t *testing.T) {
+	for _, raw := range []string{"HTTP/1.1 200 OK\r\nBearer CANARY\r\n\r\n", "HTTP/1.1 CANARY OK\r\n\r\n", "CANARY\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: CANARY\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 22CANARY\r\n\r\nx"} {
+		u := upstream.Always(t, upstream.Malformed([]byte(raw)))
+		x := testExchange(t, "GET", "/", "")
+		_, err := newRig(t, u.URL(), quick(retryOff)).next(x)
+		if err == nil || strings.Contains(err.Error(), "CANARY") {
+			t.Errorf("%q: %v", raw, err)
+		}
 	}
 }

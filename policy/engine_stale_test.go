@@ -102,7 +102,7 @@ func TestAReadIsNotSentAgainBehindOurBack(t *testing.T) {
 
 // What the external system says must not decide whether its own request is sent again.
 func TestWordsOfTheProviderDoNotMakeARequestUnprocessed(t *testing.T) {
-	for _, words := range []string{"REFUSED_STREAM", "HTTP/1.1 200 OK\r\n" + leftOut, cannotRetry + leftOut + afterWritten, notUsable} {
+	for _, words := range []string{"REFUSED_STREAM", "HTTP/1.1 200 OK\r\ngraceful shutdown GOAWAY", cannotRetry + leftOut + afterWritten, notUsable} {
 		u := upstream.Script(t, upstream.Malformed([]byte(words+"\r\n\r\n")))
 		x := testExchange(t, "POST", "/orders", "body")
 		if _, err := newRig(t, u.URL(), quick()).next(x); err == nil || !x.Unknown || u.Hits() != 1 {

@@ -30,6 +30,7 @@ type Exchange struct {
 	Ctx     context.Context                      // ends when the application goes away
 	Request wire.Request                         // what every attempt starts from; credentials and signatures never get here
 	Inform  func(status int, fields wire.Fields) // passes a 1xx response on; nil: nobody listens
+	ReadBy  func(time.Time)                      // bounds the reading of the body; the zero time lifts the bound; nil: nobody reads
 	Replay  *Replay                              // set when an operator sends a letter again
 
 	Target        string // path and query as the application sent them, without the adapter's prefix

@@ -30,3 +30,51 @@ func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(
 
 // cutTarget splits a target into path and query.
 func cutTarget(target string) (path, query string, found bool) { return strings.Cut(target, "?") }
+
+// reserved are the fields that frame a message, concern one connection, or are the sidecar's own: no policy may write
+// its value into them.
+var reserved = [...]string{"Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Keep-Alive",
+	"Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Upgrade", "Expect", "Via",
+	CorrelationField, tenantField, userField, timeoutField, baggageField, "Traceparent", "Tracestate"}
+
+// fieldFault says what is wrong with a field that a policy writes; "" when nothing is.
+func fieldFault(name string) string {
+	if !validFieldName(name) {
+		return "is not a field name"
+	}
+	for _, r := range reserved {
+		if strings.EqualFold(name, r) {
+			return r + " is a field that frames the message or is the sidecar's own; it cannot carry this"
+		}
+	}
+	return ""
+}
+
+// checkFields reports policies that write into the same field: the last would win, and the key or the credential of
+// the other would be lost.
+func (s *Settings) checkFields(r Report) {
+	type use struct{ path, field string }
+	var uses []use
+	if s.Auth != nil {
+		uses = append(uses, use{"auth", s.Auth.Field()})
+	}
+	if s.Idempotency != nil {
+		uses = append(uses, use{"idempotency.header", s.Idempotency.Header})
+	}
+	if s.Sign != nil {
+		uses = append(uses, use{"sign.header", s.Sign.Header})
+		if content, err := parseTemplate(s.Sign.Content); err == nil && content.uses(placeTimestamp) {
+			uses = append(uses, use{"sign.timestamp_header", s.Sign.TimestampHeader})
+		}
+		if content, err := parseTemplate(s.Sign.Content); err == nil && content.uses(placeID) {
+			uses = append(uses, use{"sign.id_header", s.Sign.IDHeader})
+		}
+	}
+	for i, u := range uses {
+		for _, earlier := range uses[:i] {
+			if strings.EqualFold(u.field, earlier.field) {
+				r.Fault(u.path, "writes into "+u.field+", as "+earlier.path+" does; one of the two would be lost")
+			}
+		}
+	}
+}

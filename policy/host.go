@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"net/url"
 	"reflect"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type Host struct {
 	settings HostSettings
 	connect  units.Duration
 	upstream string
+	tlsFiles [sha256.Size]byte
 	budget   *budget
 	engine   *engine
 	live     *live
@@ -41,7 +43,8 @@ type HostConfig struct {
 // NewHost builds the state of one external system, taking from earlier (which may be nil) what is still right. It
 // changes nothing of earlier, so a configuration that fails later leaves no trace.
 func NewHost(c HostConfig, earlier *Host) (*Host, error) {
-	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String()}
+	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String(),
+		tlsFiles: c.Settings.Host.TLS.digest()}
 	if earlier != nil {
 		h.budget, h.live = earlier.budget, earlier.live
 	} else {
@@ -50,7 +53,7 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 	h.Breaker = deriveBreaker(c.Settings.Host.Breaker, earlier)
 	h.Limiter = deriveLimiter(c.Settings.Host.RateLimit, earlier)
 	if earlier != nil && earlier.connect == h.connect && earlier.upstream == h.upstream &&
-		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
+		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && earlier.tlsFiles == h.tlsFiles && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
 		h.engine = earlier.engine
 		return h, nil
 	}

@@ -23,8 +23,8 @@ func (c *Idempotency) check(s *Settings, r Report) {
 	if c.Lease <= s.Timeout.Total {
 		r.Fault("idempotency.lease", "must be longer than timeout.total ("+s.Timeout.Total.String()+"), or a key could be taken over while its call is still running")
 	}
-	if !validFieldName(c.Header) {
-		r.Fault("idempotency.header", "is not a field name")
+	if fault := fieldFault(c.Header); fault != "" {
+		r.Fault("idempotency.header", fault)
 	}
 	for _, part := range c.KeyFrom {
 		if !validKeyPart(part) {

@@ -52,6 +52,7 @@ type Report interface {
 // Check reports every unsafe combination of the settings. Single values are checked by their tags before.
 func (s *Settings) Check(r Report) {
 	s.Call.Timeout.check(r)
+	s.checkFields(r)
 	if s.Idempotency != nil {
 		s.Idempotency.check(s, r)
 	}

@@ -37,8 +37,8 @@ func (s *Sign) check(r Report) {
 		r.Fault("sign.content", err.Error())
 	}
 	for path, name := range map[string]string{"sign.header": s.Header, "sign.timestamp_header": s.TimestampHeader, "sign.id_header": s.IDHeader} {
-		if !validFieldName(name) {
-			r.Fault(path, "is not a field name")
+		if fault := fieldFault(name); fault != "" {
+			r.Fault(path, fault)
 		}
 	}
 	if strings.ContainsAny(s.Prefix, "\r\n\x00") {

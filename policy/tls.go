@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -58,6 +59,20 @@ func (t *TLS) config() (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// digest changes when a file does: a reload then takes the new one, although the configuration names the same path.
+func (t *TLS) digest() (sum [sha256.Size]byte) {
+	if t == nil {
+		return sum
+	}
+	h := sha256.New()
+	for _, ref := range []secret.Ref{t.CA, t.Cert, t.Key} {
+		content, err := os.ReadFile(filePath(ref)) // one that cannot be read is config's to report
+		fmt.Fprintf(h, "%s %d %v ", ref, len(content), err != nil)
+		h.Write(content)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 func filePath(ref secret.Ref) string { return strings.TrimPrefix(string(ref), "file:") }

@@ -176,19 +176,20 @@ func (p *prefixed) Read(b []byte) (int, error) {
 
 // failed turns an error of the engine into the contract's words.
 func (t *transmitter) failed(ctx context.Context, x *Exchange, err error, total bool) error {
-	if x.Ctx.Err() != nil {
+	late := !time.Now().Before(x.Deadline) // also when the application's body came too slowly, which ends its context
+	if x.Ctx.Err() != nil && !late {
 		return ErrCanceled
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if total = total || late; late || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		p := totalTimeout()
 		if !total {
 			p = problem.New(problem.UpstreamTimeout, "The external system did not answer within "+t.timeout.String()+".")
 		}
-		p.Cause = err
+		p.Cause = unquoted{err}
 		return p
 	}
 	p := describe(err)
-	p.Cause = err
+	p.Cause = unquoted{err}
 	return p
 }
 

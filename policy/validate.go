@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -95,6 +97,9 @@ func (v *validator) needed(method string) bool {
 // body buffers the request body up to max_body.
 func (v *validator) body(x *Exchange) error {
 	b := &x.Request.Body
+	if !b.Buffered() && x.ReadBy != nil {
+		x.ReadBy(x.Deadline)
+	}
 	if b.Buffered() || !v.needed(x.Request.Method) {
 		return nil
 	}
@@ -108,14 +113,20 @@ func (v *validator) body(x *Exchange) error {
 	switch {
 	case err == nil:
 		b.Bytes, b.Stream = content, nil
+		if x.ReadBy != nil {
+			x.ReadBy(time.Time{})
+		}
 		return nil
 	case errors.Is(err, errTooLong):
 		return v.tooLarge()
-	case x.Ctx.Err() != nil:
+	case x.Ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded): // net/http ends the context with any failed read
 		return ErrCanceled
 	}
 	p := problem.New(problem.InvalidRequest, "The request body is malformed or ended before it was complete.")
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		p.Detail = "The request body did not arrive within the call's total time."
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		p.Detail = "The request body ended before it was complete."
 	}
 	p.Cause = err

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 )
 
 // listener is one address the application calls.
@@ -80,7 +82,7 @@ func (s *Server) listen(p place) (*listener, error) {
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p.key) }),
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxRequestHeader,
 		BaseContext:                  func(net.Listener) context.Context { return s.base },
-		ErrorLog:                     slog.NewLogLogger(s.log().Handler(), slog.LevelDebug),
+		ErrorLog:                     telemetry.Library(s.log()),
 		DisableGeneralOptionsHandler: true,
 	}
 	return l, nil

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -39,6 +40,11 @@ func (r *reply) inform(status int, fields wire.Fields) {
 	r.w.WriteHeader(status)
 	clear(header)
 	maps.Copy(header, final)
+}
+
+// readBy bounds how long the application may take to send its body.
+func (r *reply) readBy(t time.Time) {
+	_ = http.NewResponseController(r.w).SetReadDeadline(t) // every connection of ours has deadlines
 }
 
 // send writes the final response: the external system's, or the rendering of a problem.
@@ -75,7 +81,7 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 		header["X-Dead-Letter"] = []string{"unavailable"}
 	}
 	if resp.Stream != nil {
-		r.stream(resp)
+		r.stream(resp, x.Deadline)
 		return
 	}
 	r.content(header, resp)
@@ -109,8 +115,13 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // stream passes a response on as it comes. If it breaks off, so does the answer: a truncated response is never
 // finished properly, or the application would take it for a whole one.
-func (r *reply) stream(resp *wire.Response) {
+//
+// An application that stops reading is cut off a little after the call's total time.
+func (r *reply) stream(resp *wire.Response, deadline time.Time) {
 	defer resp.Close()
+	control := http.NewResponseController(r.w)
+	_ = control.SetWriteDeadline(deadline.Add(closeGrace))
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	r.w.WriteHeader(resp.Status)
 	buffer := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buffer)
@@ -185,8 +196,8 @@ func (l *location) mapped(value string) string {
 		return value // another origin, or relative to the call
 	}
 	below, ok := strings.CutPrefix(path, id.Base)
-	if !ok || below != "" && !strings.ContainsRune("/?#", rune(below[0])) {
-		return value
+	if !ok || below != "" && !strings.ContainsRune("/?#", rune(below[0])) || climbs(below) {
+		return id.Origin + path // beyond the adapter: as a path it would lead to something else of the sidecar
 	}
 	if absolute {
 		return "http://" + l.host + l.prefix + below

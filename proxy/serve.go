@@ -40,7 +40,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, came string) {
 	if len(r.Trailer) > 0 {
 		x.Request.Trailer = func() wire.Fields { return trailerFields(r.Trailer) }
 	}
-	x.Inform = reply.inform
+	if r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no 1xx (RFC 9110 section 15.2)
+		x.Inform = reply.inform
+	}
+	if !x.Request.Body.Buffered() {
+		x.ReadBy = reply.readBy
+	}
 	path, _, _ := strings.Cut(x.Target, "?")
 	chain, _, operation := a.route(r.Method, path)
 	x.Operation = operation

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -36,6 +37,7 @@ type process struct {
 	probes  *http.Server
 
 	adminAddr, probesAddr net.Addr
+	reloading             sync.Mutex
 	done                  context.CancelFunc // ends the background work
 	expired               chan struct{}      // closed when it has
 }
@@ -113,7 +115,7 @@ func (p *process) serve(address string, h http.Handler) (*http.Server, net.Addr,
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: adminHeaderTimeout, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: adminHeaderTimeout, ErrorLog: telemetry.Library(p.log)}
 	go func() {
 		if err := s.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error("listener stopped", "address", address, "error", err.Error())
@@ -124,6 +126,8 @@ func (p *process) serve(address string, h http.Handler) (*http.Server, net.Addr,
 
 // reload reads the file again and serves it. An invalid file changes nothing.
 func (p *process) reload(context.Context) error {
+	p.reloading.Lock() // or the older of two readings could be served last
+	defer p.reloading.Unlock()
 	doc, err := loadRunnable(p.file)
 	if err == nil {
 		err = p.server.Use(doc)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 )
 
 func newRunCommand(a *app) *cobra.Command {
@@ -46,6 +48,8 @@ func (a *app) run(file string) error {
 	if err != nil {
 		return err
 	}
+	log.SetFlags(0)
+	log.SetOutput(telemetry.Library(p.log).Writer()) // net/http's client prints there what it found odd
 	for _, w := range doc.Warnings {
 		p.log.Warn("configuration", "warning", w.Error())
 	}

@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	"io"
+	"log"
 	"log/slog"
+	"strings"
 )
 
 // NewLogger writes to w at level debug, info, warn or error; format is json or text.
@@ -12,6 +14,20 @@ func NewLogger(w io.Writer, level *slog.LevelVar, format string) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// Library turns what libraries print through the standard log package into lines of l at level debug, up to the first
+// quotation mark: behind it stand bytes of strangers, which may repeat a secret.
+func Library(l *slog.Logger) *log.Logger {
+	return log.New(libraryWriter{l}, "", 0)
+}
+
+type libraryWriter struct{ log *slog.Logger }
+
+func (w libraryWriter) Write(p []byte) (int, error) {
+	text, _, _ := strings.Cut(strings.TrimSpace(string(p)), `"`)
+	w.log.Debug("library", "says", text)
+	return len(p), nil
 }
 
 // ParseLevel reads debug, info, warn or error; anything else is info.
