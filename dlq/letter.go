@@ -49,6 +49,7 @@ type Message struct {
 	BodyDigest string  `json:"bodyDigest"` // sha-256=:…: as in Content-Digest (RFC 9530)
 	Target     string  `json:"target"`     // path and query as the application sent them, without the adapter's prefix
 	Operation  string  `json:"operation,omitempty"`
+	Raw        *Raw    `json:"raw,omitempty"` // when target or headers are not UTF-8, which JSON cannot hold
 }
 
 // Failure is why the exchange failed.

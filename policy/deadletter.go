@@ -136,6 +136,7 @@ func (k *keeper) message(x *Exchange) dlq.Message {
 			m.Headers = append(m.Headers, dlq.Header{Name: f.Name, Value: f.Value})
 		}
 	}
+	m.KeepRaw()
 	digest := sha256.Sum256(m.Body)
 	m.BodyDigest = "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
 	return m

@@ -38,7 +38,8 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 	if a == nil {
 		return refusal(letterID, "its adapter "+letter.Metadata.Adapter+" is not configured"), nil
 	}
-	path, _, _ := strings.Cut(letter.OriginalMessage.Target, "?")
+	target, _ := letter.OriginalMessage.Sent()
+	path, _, _ := strings.Cut(target, "?")
 	chain, settings, operation := a.route(letter.OriginalMessage.Method, path)
 	if reason := replayable(letter, settings, o.Force); reason != "" {
 		return refusal(letterID, reason), nil
@@ -88,10 +89,11 @@ func replayable(l *dlq.Letter, s *policy.Settings, force bool) string {
 // exchangeOf makes the call again as it was, without the credentials and signatures it never kept.
 func (s *Server) exchangeOf(ctx context.Context, a *adapter, l *dlq.Letter, force bool) *policy.Exchange {
 	m := &l.OriginalMessage
-	x := &policy.Exchange{Ctx: ctx, Start: time.Now(), Adapter: a.identity, Target: m.Target,
+	target, headers := m.Sent()
+	x := &policy.Exchange{Ctx: ctx, Start: time.Now(), Adapter: a.identity, Target: target,
 		CorrelationID: l.Metadata.CorrelationID, Replay: &policy.Replay{Letter: l, Force: force}}
-	fields := make(wire.Fields, 0, len(m.Headers)+6)
-	for _, h := range m.Headers {
+	fields := make(wire.Fields, 0, len(headers)+6)
+	for _, h := range headers {
 		fields.Add(h.Name, h.Value)
 	}
 	if l.Metadata.TenantID != "" {
@@ -100,7 +102,7 @@ func (s *Server) exchangeOf(ctx context.Context, a *adapter, l *dlq.Letter, forc
 	if l.Metadata.UserID != "" {
 		fields.Set("X-User-ID", l.Metadata.UserID)
 	}
-	x.Request = wire.Request{Method: m.Method, Target: a.identity.Base + m.Target, Fields: fields, Body: wire.Body{Bytes: m.Body}}
+	x.Request = wire.Request{Method: m.Method, Target: a.identity.Base + target, Fields: fields, Body: wire.Body{Bytes: m.Body}}
 	return x
 }
 

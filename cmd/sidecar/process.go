@@ -72,7 +72,7 @@ func (p *process) openStores(c config.DLQ) (err error) {
 	if p.letters, err = dlq.Open(dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D()}); err != nil {
 		return err
 	}
-	p.keys, err = idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{})
+	p.keys, err = idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{MaxBytes: int64(c.MaxBytes)})
 	return err
 }
 

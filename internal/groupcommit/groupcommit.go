@@ -112,6 +112,12 @@ func (db *DB) Size() (size int64) {
 	return size
 }
 
+// Used returns the bytes of the file that hold something.
+func (db *DB) Used() int64 {
+	s := db.bolt.Stats()
+	return db.Size() - int64(s.FreePageN+s.PendingPageN)*int64(db.bolt.Info().PageSize)
+}
+
 // Close runs what waits, then closes the file. Closing twice is allowed.
 func (db *DB) Close() error {
 	db.mu.Lock()

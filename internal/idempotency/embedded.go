@@ -16,6 +16,8 @@ type EmbeddedOptions struct {
 	UnknownTTL time.Duration
 	// SweepEvery is the time between removals of expired records; default 1 min, negative for never.
 	SweepEvery time.Duration
+	// MaxBytes bounds what the file holds: beyond it, outcomes are kept without their bodies; default no bound.
+	MaxBytes int64
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }

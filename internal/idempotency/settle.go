@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// Finish implements Store.
+// Finish implements Store. When the file has reached its bound, the outcome is kept without its body.
 func (e *Embedded) Finish(ctx context.Context, scope Scope, owner Owner, outcome *Outcome, ttl time.Duration) error {
+	if limit := e.options.MaxBytes; limit > 0 && len(outcome.Body) > 0 && e.db.Used()+int64(len(outcome.Body)) > limit {
+		outcome = &Outcome{Status: outcome.Status, Fields: outcome.Fields, Omitted: true}
+	}
 	err := e.settle(scope, owner, func(c *claim) error {
 		rec := record{state: stateFinished, until: e.options.Now().Add(ttl), fingerprint: c.fingerprint, letterID: c.letterID}
 		return e.storeRecord(ctx, scope, rec, encodeOutcome(outcome))
