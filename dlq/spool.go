@@ -81,6 +81,12 @@ func (s *Spool) Close() error {
 // also when its state has changed since. An empty state means Dead, a zero Metadata.Created means now; l itself is
 // not changed. When there is no room the oldest closed letters make way; ErrFull when that is not enough.
 func (s *Spool) Put(ctx context.Context, l *Letter) error {
+	err := s.keep(ctx, l)
+	s.tally.tried(err, s.config.Now())
+	return err
+}
+
+func (s *Spool) keep(ctx context.Context, l *Letter) error {
 	if l.ID == "" || len(l.ID) > maxIDBytes {
 		return fmt.Errorf("a letter's id has 1 to %d bytes, not %d", maxIDBytes, len(l.ID))
 	}

@@ -255,3 +255,24 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Errorf("%+v, scopes %v", got, s.tally.scopes)
 	}
 }
+
+func TestLostLettersAreCounted(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir(), MaxBytes: 2 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	big := &Letter{ID: NewID(), OriginalMessage: Message{Body: make([]byte, 4<<10)}}
+	if err := s.Put(t.Context(), big); err == nil {
+		t.Fatal("a letter larger than the spool was taken")
+	}
+	if got := s.Stats(); got.Lost != 1 || got.LastLost.IsZero() || got.Failing == "" {
+		t.Errorf("%+v", got)
+	}
+	if err := s.Put(t.Context(), &Letter{ID: NewID()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stats(); got.Lost != 1 || got.Failing != "" {
+		t.Errorf("after a letter was taken: %+v", got)
+	}
+}

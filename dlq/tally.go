@@ -1,7 +1,9 @@
 package dlq
 
 import (
+	"errors"
 	"hash/maphash"
+	"io/fs"
 	"maps"
 	"sync"
 	"time"
@@ -16,6 +18,9 @@ type Stats struct {
 	Oldest        time.Time // when the first open letter, in the order of ids, was created; zero when there is none
 	Quarantined   int       // letters that could not be read and were moved aside, ever
 	Expired       int       // letters removed for their age since the spool was opened
+	Lost          int       // letters that Put could not take since the spool was opened
+	LastLost      time.Time // when that was last
+	Failing       string    // why the last Put failed; "" when it did not
 	Evicted       int       // closed letters removed to make room since the spool was opened
 }
 
@@ -58,6 +63,25 @@ func (t *tally) apply(c change) {
 	t.stats.Evicted += c.evicted
 	t.stats.Expired += c.expired
 	t.stats.Quarantined += c.quarantined
+}
+
+// tried remembers how a Put ended.
+func (t *tally) tried(err error, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Failing = ""
+	if err != nil {
+		t.stats.Lost++
+		t.stats.LastLost, t.stats.Failing = now, reason(err)
+	}
+}
+
+// reason says why the disk failed, without the path that the error names.
+func reason(err error) string {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
 }
 
 func (t *tally) count(s summary, n int) {

@@ -85,5 +85,9 @@ func (s *judgedStream) tell(effect breakerEffect) {
 func circuitOpen(g *Guard) error {
 	p := problem.New(problem.CircuitOpen, "Calls to this external system are stopped because it kept failing; it is probed again after the time in Retry-After.")
 	p.RetryAfter = max(g.Remaining(), time.Second)
+	if g.Held() {
+		p.Detail = "Calls to this external system were stopped by an operator."
+		p.RetryAfter = max(g.settings.ResetTimeout.D(), time.Second)
+	}
 	return p
 }

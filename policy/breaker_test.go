@@ -99,7 +99,7 @@ func TestAnOpenBreakerAnswersWithItsTime(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		h.Breaker.Open()
-		if _, err = stage(play(t).next)(testExchange(t, "GET", "/", "")); err.(*problem.Problem).RetryAfter != time.Second {
+		if _, err = stage(play(t).next)(testExchange(t, "GET", "/", "")); err.(*problem.Problem).RetryAfter != 60*time.Second || !strings.Contains(err.Error(), "operator") {
 			t.Errorf("held open: %v", err)
 		}
 	})

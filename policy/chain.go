@@ -20,7 +20,7 @@ type Deps struct {
 
 // Compile builds the chain of one adapter or operation. This literal is the order of everything.
 func Compile(s *Settings, h *Host, d Deps) (Next, error) {
-	signature, err := sign(s.Sign, h.Identity, d.Secrets)
+	signature, err := sign(s.Sign, h, d.Secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 		// Once per attempt.
 		limitStage(h),
 		breakStage(h),
-		credentials(s.Auth, h.Identity, d.Secrets),
+		credentials(s.Auth, h, d.Secrets),
 		signature,
 	}
 	next := transmit(s, h)

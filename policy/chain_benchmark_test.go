@@ -35,7 +35,7 @@ func BenchmarkChain(b *testing.B) {
 	b.Setenv("BENCH_SECRET", "s3cret")
 	r := newRig(b, "", quick(allPolicies))
 	s := quick(allPolicies)
-	signature, err := sign(s.Sign, r.host.Identity, r.deps.Secrets)
+	signature, err := sign(s.Sign, r.host, r.deps.Secrets)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func BenchmarkChain(b *testing.B) {
 		x.Attempts = append(x.Attempts, dlq.Attempt{Number: 1, Status: 200, Sent: true})
 		return &wire.Response{Status: 200, Content: content}, nil
 	})
-	for _, stage := range []Stage{signature, credentials(s.Auth, r.host.Identity, r.deps.Secrets), breakStage(r.host), limitStage(r.host), attempts(s, r.host),
+	for _, stage := range []Stage{signature, credentials(s.Auth, r.host, r.deps.Secrets), breakStage(r.host), limitStage(r.host), attempts(s, r.host),
 		idempotent(s, r.host.Identity, r.keys), validate(s), stamp(s), deadLetter(s, r.host.Identity, r.spool),
 		observe(s, r.host, r.deps.Metrics.Adapter("bench"), r.deps.Log)} {
 		next = stage(next)

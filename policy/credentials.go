@@ -59,14 +59,14 @@ func (a *Auth) check(r Report) {
 
 // credentials puts the adapter's credentials on the attempt's private copy of the request. What the application sent
 // in the same field is replaced.
-func credentials(a *Auth, id *Identity, secrets *secret.Resolver) Stage {
+func credentials(a *Auth, h *Host, secrets *secret.Resolver) Stage {
 	if a == nil {
 		return nil
 	}
 	field, ref, render := a.compile()
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
-			value, err := fetch(secrets, ref, x.Tenant, id.Name)
+			value, err := h.fetch(secrets, ref, x.Tenant)
 			if err != nil {
 				return nil, err
 			}
@@ -109,13 +109,27 @@ func (a *Auth) Field() string {
 	return field
 }
 
-// fetch resolves a secret for one call. Without it the call fails closed.
-func fetch(secrets *secret.Resolver, ref secret.Ref, tenant, adapter string) (secret.Value, error) {
-	ref, err := ref.Fill(tenant, adapter)
+// Secrets are the references that calls with these policies resolve.
+func (c *Call) Secrets() []secret.Ref {
+	var refs []secret.Ref
+	if c.Auth != nil {
+		_, ref, _ := c.Auth.compile()
+		refs = append(refs, ref)
+	}
+	if c.Sign != nil {
+		refs = append(refs, c.Sign.Secret)
+	}
+	return refs
+}
+
+// fetch resolves a secret for one call and remembers whether it could. Without it the call fails closed.
+func (h *Host) fetch(secrets *secret.Resolver, ref secret.Ref, tenant string) (secret.Value, error) {
+	ref, err := ref.Fill(tenant, h.Identity.Name)
 	if err != nil {
 		return secret.Value{}, credentialsUnavailable("A credential of this adapter depends on the tenant, and X-Tenant-ID is missing or not usable.", err)
 	}
 	value, err := secrets.Resolve(ref)
+	h.live.noteCredentials(err)
 	if err != nil {
 		return value, credentialsUnavailable("A credential of this adapter could not be read; the sidecar's log says which.", err)
 	}

@@ -25,7 +25,7 @@ func TestCredentialsArePutOnTheAttemptAlone(t *testing.T) {
 			x.Request.Fields.Add(strings.ToLower(c.field), "the application's")
 			x.attempt.Fields = x.Request.Fields.Clone(1)
 			chain := play(t, answered(200))
-			if _, err := credentials(&c.auth, testIdentity(), secret.NewResolver())(chain.next)(x); err != nil {
+			if _, err := credentials(&c.auth, testHost(t, "", testSettings()), secret.NewResolver())(chain.next)(x); err != nil {
 				t.Fatal(err)
 			}
 			if sent := chain.sentAs[0].Fields; len(sent) != 1 || sent.Get(c.field) != c.want {
@@ -54,7 +54,7 @@ func TestWithoutCredentialsTheCallFailsClosed(t *testing.T) {
 		"of a tenant that is a parent": {"file:/run/{tenant}/key", ".."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := credentials(&Auth{Bearer: c.ref}, testIdentity(), secret.NewResolver())(play(t).next)(tenantCall(t, c.tenant))
+			_, err := credentials(&Auth{Bearer: c.ref}, testHost(t, "", testSettings()), secret.NewResolver())(play(t).next)(tenantCall(t, c.tenant))
 			p, ok := err.(*problem.Problem)
 			if !ok || p.Kind != problem.CredentialsUnavailable || p.Status() != 503 || p.ErrorType() != problem.TypeCredentials {
 				t.Fatalf("got %v", err)
@@ -67,7 +67,7 @@ func TestWithoutCredentialsTheCallFailsClosed(t *testing.T) {
 }
 
 func TestCredentialsThatAreOffAreNoStage(t *testing.T) {
-	if credentials(nil, testIdentity(), nil) != nil {
+	if credentials(nil, testHost(t, "", testSettings()), nil) != nil {
 		t.Error("credentials that are off are a stage")
 	}
 }

@@ -60,7 +60,9 @@ func describeTLS(err error) *problem.Problem {
 
 func describeDial(err error) *problem.Problem {
 	if errors.Is(err, errEgressDenied) {
-		return unreachable("destination_ip_prohibited", "The external system's name resolves to an address this adapter must not call.")
+		p := unreachable("destination_ip_prohibited", "The external system's address is one this adapter must not call.")
+		p.Final = true
+		return p
 	}
 	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
 		if dns.IsTimeout {

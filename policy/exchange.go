@@ -11,6 +11,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -48,17 +49,17 @@ type Exchange struct {
 	letterID string
 
 	// Facts, for Observe, letters and answers.
-	Attempts    []dlq.Attempt
-	Resends     int           // attempts after the first
-	LimitWait   time.Duration // spent waiting for tokens
-	LimitHits   int           // tokens refused
-	Idempotency string        // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
-	Unknown     bool          // an attempt was sent and nobody knows what came of it
-	BudgetSpent bool          // a retry was not made because the budget was used up
-	LetterID    string        // of the letter that keeps this exchange
-	LetterLost  bool          // a letter was due and the spool could not take it
-	StoreError  error         // of the store of keys, for the log
-	SpoolError  error         // of the spool, for the log
+	Attempts     []dlq.Attempt
+	Resends      int           // attempts after the first
+	LimitWait    time.Duration // spent waiting for tokens
+	LimitHits    int           // tokens refused
+	Idempotency  string        // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
+	Unknown      bool          // an attempt was sent and nobody knows what came of it
+	RetriesEnded string        // why a retry that the outcome allowed was not made: budget, deadline, or the kind of what stopped it
+	LetterID     string        // of the letter that keeps this exchange
+	LetterLost   bool          // a letter was due and the spool could not take it
+	StoreError   error         // of the store of keys, for the log
+	SpoolError   error         // of the spool, for the log
 
 	attempt    wire.Request // the private copy of the attempt under way: credentials and signatures go here
 	signedAt   int64        // Unix seconds of the last signature
@@ -132,8 +133,23 @@ func (x *Exchange) wait(d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-x.Ctx.Done():
+		return x.gone()
+	}
+}
+
+// ErrStopped is the cause with which the sidecar ends the context of exchanges when it has to stop before they are done.
+var ErrStopped = errors.New("the sidecar had to stop")
+
+// gone says why the exchange's context ended: the application went away, or the sidecar has to stop. In that case
+// there is somebody to be answered.
+func (x *Exchange) gone() error {
+	if context.Cause(x.Ctx) != ErrStopped {
 		return ErrCanceled
 	}
+	x.shortened = true // no failure of the external system
+	p := totalTimeout()
+	p.Detail = "The sidecar had to stop before the external system answered."
+	return p
 }
 
 // Facts is what an answer made by the sidecar says of this exchange.

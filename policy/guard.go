@@ -13,6 +13,7 @@ import (
 type Guard struct {
 	settings Breaker
 	inner    circuitbreaker.CircuitBreaker[any]
+	changed  func(from, to BreakerState) // nil: nobody wants to know
 
 	mu         sync.Mutex
 	generation uint64 // counts changes of state; a permit of an older one is stale
@@ -37,7 +38,13 @@ func NewGuard(s Breaker) *Guard {
 		WithSuccessThreshold(uint(s.SuccessThreshold)).
 		WithDelay(s.ResetTimeout.D()).
 		// Called with inner unlocked, on the goroutine that made the change, which holds g.mu.
-		OnStateChanged(func(circuitbreaker.StateChangedEvent) { g.generation++; g.probes, g.spare, g.streak = 0, 0, 0 }).
+		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+			if g.changed != nil {
+				g.changed(publicState(e.OldState), publicState(e.NewState))
+			}
+			g.generation++
+			g.probes, g.spare, g.streak = 0, 0, 0
+		}).
 		Build()
 	return g
 }
@@ -143,6 +150,16 @@ const (
 
 // String is closed, half-open or open.
 func (s BreakerState) String() string { return [...]string{"closed", "half-open", "open"}[s] }
+
+func publicState(s circuitbreaker.State) BreakerState {
+	switch s {
+	case circuitbreaker.OpenState:
+		return BreakerOpened
+	case circuitbreaker.HalfOpenState:
+		return BreakerHalfOpen
+	}
+	return BreakerClosed
+}
 
 // State is the state now. A breaker whose open time is over is half-open, although no call has asked yet.
 func (g *Guard) State() BreakerState {

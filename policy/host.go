@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"net/url"
 	"reflect"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/units"
+	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
 // Host is what is remembered of one external system between exchanges. It outlives a reload: a new configuration
@@ -28,9 +30,10 @@ type Host struct {
 
 // live is what changes with every exchange.
 type live struct {
-	inFlight    atomic.Int64
-	lastLatency atomic.Int64 // nanoseconds of the last answered attempt
-	lastFailure atomic.Pointer[string]
+	inFlight      atomic.Int64
+	lastLatency   atomic.Int64 // nanoseconds of the last answered attempt
+	lastFailure   atomic.Pointer[string]
+	noCredentials atomic.Pointer[string]
 }
 
 // HostConfig is what a Host is made from.
@@ -38,6 +41,8 @@ type HostConfig struct {
 	Identity *Identity
 	Upstream *url.URL
 	Settings *Settings
+	// BreakerChanged is told of every change of the breaker's state. It is called with the breaker locked.
+	BreakerChanged func(id *Identity, from, to BreakerState)
 }
 
 // NewHost builds the state of one external system, taking from earlier (which may be nil) what is still right. It
@@ -50,7 +55,7 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 	} else {
 		h.budget, h.live = newBudget(time.Now), new(live)
 	}
-	h.Breaker = deriveBreaker(c.Settings.Host.Breaker, earlier)
+	h.Breaker = deriveBreaker(c, earlier)
 	h.Limiter = deriveLimiter(c.Settings.Host.RateLimit, earlier)
 	if earlier != nil && earlier.connect == h.connect && earlier.upstream == h.upstream &&
 		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && earlier.tlsFiles == h.tlsFiles && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
@@ -63,17 +68,21 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 }
 
 // deriveBreaker keeps a breaker whose settings are the same; one that was open stays open under new settings.
-func deriveBreaker(s *Breaker, earlier *Host) *Guard {
+func deriveBreaker(c HostConfig, earlier *Host) *Guard {
+	s := c.Settings.Host.Breaker
 	if s == nil {
 		return nil
 	}
-	if earlier == nil || earlier.Breaker == nil {
-		return NewGuard(*s)
-	}
-	if earlier.Breaker.settings == *s {
+	if earlier != nil && earlier.Breaker != nil && earlier.Breaker.settings == *s {
 		return earlier.Breaker
 	}
 	g := NewGuard(*s)
+	if c.BreakerChanged != nil {
+		g.changed = func(from, to BreakerState) { c.BreakerChanged(c.Identity, from, to) }
+	}
+	if earlier == nil || earlier.Breaker == nil {
+		return g
+	}
 	switch {
 	case earlier.Breaker.Held():
 		g.Open()
@@ -114,14 +123,34 @@ func (h *Host) LastFailure() string {
 	return ""
 }
 
-// note remembers how the last attempt went.
-func (l *live) note(took time.Duration, failure string) {
-	if failure != "" {
-		l.lastFailure.Store(&failure)
-		return
-	}
+// failed remembers that the last attempt failed.
+func (l *live) failed(how string) { l.lastFailure.Store(&how) }
+
+// answered remembers how the last answered attempt went: one that the breaker counts as a failure is one.
+func (l *live) answered(took time.Duration, resp *wire.Response) {
 	l.lastLatency.Store(int64(took))
-	if l.lastFailure.Load() != nil {
+	if judgements[classify(resp, nil)].breaker == failure {
+		l.failed("the external system answered " + strconv.Itoa(resp.Status))
+	} else if l.lastFailure.Load() != nil {
 		l.lastFailure.Store(nil)
 	}
+}
+
+// noteCredentials remembers whether the last call found its credentials.
+func (l *live) noteCredentials(err error) {
+	switch {
+	case err != nil:
+		why := err.Error()
+		l.noCredentials.Store(&why)
+	case l.noCredentials.Load() != nil:
+		l.noCredentials.Store(nil)
+	}
+}
+
+// NoCredentials says why the last call had no credentials; "" when it had, or needs none.
+func (h *Host) NoCredentials() string {
+	if s := h.live.noCredentials.Load(); s != nil {
+		return *s
+	}
+	return ""
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
+	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
 // derive makes a host that follows h, with edited settings.
@@ -113,12 +114,12 @@ func TestTheLastAttemptIsRemembered(t *testing.T) {
 	if h.LastFailure() != "" || h.LastLatency() != 0 || h.InFlight() != 0 {
 		t.Error("a new host remembers something")
 	}
-	h.live.note(3*time.Millisecond, "")
-	h.live.note(time.Second, "upstream-timeout")
+	h.live.answered(3*time.Millisecond, &wire.Response{Status: 200})
+	h.live.failed("upstream-timeout")
 	if h.LastFailure() != "upstream-timeout" || h.LastLatency() != 3*time.Millisecond {
 		t.Errorf("%q, %v", h.LastFailure(), h.LastLatency())
 	}
-	h.live.note(5*time.Millisecond, "")
+	h.live.answered(5*time.Millisecond, &wire.Response{Status: 404})
 	if h.LastFailure() != "" || h.LastLatency() != 5*time.Millisecond {
 		t.Errorf("%q, %v", h.LastFailure(), h.LastLatency())
 	}

@@ -158,7 +158,7 @@ func (g *keyGuard) await(x *Exchange, done <-chan struct{}) error {
 	case <-done:
 		return nil
 	case <-x.Ctx.Done():
-		return ErrCanceled
+		return x.gone()
 	case <-timer.C:
 	}
 	x.Idempotency = "in_flight"
@@ -177,7 +177,7 @@ func (g *keyGuard) unknown(x *Exchange, letterID string) error {
 // withoutStore goes on as the policy says when the store of keys fails.
 func (g *keyGuard) withoutStore(next Next, x *Exchange, err error) (*wire.Response, error) {
 	if x.Ctx.Err() != nil {
-		return nil, ErrCanceled
+		return nil, x.gone()
 	}
 	x.Idempotency, x.StoreError = "store_failed", err
 	if g.Store == "fail_closed" {

@@ -34,7 +34,9 @@ func limitStage(h *Host) Stage {
 			waited, err := h.Limiter.take(x.Ctx, x.Tenant, wait)
 			x.LimitWait += waited
 			if err != nil {
-				if err != ErrCanceled { // who left was not refused
+				if err == ErrCanceled {
+					err = x.gone()
+				} else { // who left was not refused
 					x.LimitHits++
 				}
 				return nil, err

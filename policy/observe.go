@@ -29,7 +29,11 @@ func observe(s *Settings, h *Host, m *telemetry.Adapter, log *slog.Logger) Stage
 					resp.Stream = &observedStream{ReadCloser: resp.Stream, observer: o, x: x, status: resp.Status}
 					return
 				}
-				o.publish(x, statusOf(resp, err), err, errorType(resp, err))
+				kind := errorType(resp, err)
+				if x.Unknown { // one word everywhere, also when the application went away
+					kind = problem.TypeOutcomeUnknown
+				}
+				o.publish(x, statusOf(resp, err), err, kind)
 			}()
 			return next(x)
 		}
@@ -193,13 +197,14 @@ func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Du
 	text("user_id", x.User)
 	text("idempotency", x.Idempotency)
 	text("letter_id", x.LetterID)
+	text("retries_ended", x.RetriesEnded)
 	if x.LimitWait > 0 {
 		attrs = append(attrs, slog.Float64("limit_wait_ms", float64(x.LimitWait.Microseconds())/1000))
 	}
 	for _, flag := range [...]struct {
 		name string
 		on   bool
-	}{{"outcome_unknown", x.Unknown}, {"retry_budget_spent", x.BudgetSpent}, {"letter_lost", x.LetterLost}, {"replay", x.Replay != nil}} {
+	}{{"outcome_unknown", x.Unknown}, {"letter_lost", x.LetterLost}, {"replay", x.Replay != nil}} {
 		if flag.on {
 			attrs = append(attrs, slog.Bool(flag.name, true))
 		}

@@ -139,7 +139,7 @@ func TestTheFactsOfAnExchangeArePublished(t *testing.T) {
 	x := testExchange(t, "POST", "/", "")
 	x.Attempts = []dlq.Attempt{{Error: "upstream-timeout", Sent: true}, {Status: 503}, {Status: 200}}
 	x.Resends, x.LimitHits, x.LimitWait, x.Idempotency, x.LetterLost = 2, 1, 5, "stored", true
-	x.Tenant, x.User, x.TraceID, x.Operation, x.BudgetSpent, x.Unknown = "acme", "u", "t", "POST /", true, true
+	x.Tenant, x.User, x.TraceID, x.Operation, x.RetriesEnded, x.Unknown = "acme", "u", "t", "POST /", "budget", true
 	x.StoreError, x.SpoolError = errors.New("store"), errors.New("spool")
 	_, _ = w.stage(content(200))(x)
 	w.expect(map[string]float64{"integration_retries_total": 2, "integration_attempts_total{outcome=answered}": 2,
@@ -149,7 +149,7 @@ func TestTheFactsOfAnExchangeArePublished(t *testing.T) {
 		"integration_letters_total{result=lost}": 1, "integration_secret_fetches_total{result=ok}": 1})
 	line := w.line()
 	for name, want := range map[string]any{"tenant_id": "acme", "user_id": "u", "trace_id": "t", "operation": "POST /", "idempotency": "stored", "level": "ERROR",
-		"outcome_unknown": true, "retry_budget_spent": true, "letter_lost": true, "store_error": "store", "spool_error": "spool", "attempts": 3.0} {
+		"outcome_unknown": true, "retries_ended": "budget", "letter_lost": true, "store_error": "store", "spool_error": "spool", "attempts": 3.0} {
 		if line[name] != want {
 			t.Errorf("%s is logged as %v, want %v", name, line[name], want)
 		}

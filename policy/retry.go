@@ -58,19 +58,21 @@ func attempts(s *Settings, h *Host) Stage {
 			for n := 1; plan.again(x, resp, err, n); n++ {
 				delay, fits := plan.delay(x, resp, n)
 				if !fits {
+					x.RetriesEnded = "deadline"
 					break
 				}
 				if !h.budget.retry(plan.budget) {
-					x.BudgetSpent = true
+					x.RetriesEnded = "budget"
 					break
 				}
-				if waitErr := x.wait(delay); waitErr != nil {
-					resp.Close()
-					return nil, plan.judge(x, nil, waitErr)
-				}
 				made := len(x.Attempts)
-				later, laterErr := plan.try(next, x)
-				if laterErr != nil && laterErr != ErrCanceled && len(x.Attempts) == made {
+				var later *wire.Response
+				laterErr := x.wait(delay)
+				if laterErr == nil {
+					later, laterErr = plan.try(next, x)
+				}
+				if p, ok := laterErr.(*problem.Problem); ok && len(x.Attempts) == made {
+					x.RetriesEnded = string(p.Kind)
 					break // stopped here: by the breaker, the limit, the credentials or the deadline. The last real outcome stands.
 				}
 				resp.Close()
@@ -115,6 +117,9 @@ func (p *retryPlan) try(next Next, x *Exchange) (*wire.Response, error) {
 
 // again reports whether the outcome of attempt n allows another.
 func (p *retryPlan) again(x *Exchange, resp *wire.Response, err error, n int) bool {
+	if answer, ok := err.(*problem.Problem); ok && answer.Final {
+		return false
+	}
 	class := classify(resp, err)
 	return n <= p.MaxRetries && p.on[judgements[class].retry] && x.Request.Body.Buffered() &&
 		(p.resendable(x) || class == Throttled || !lastSent(x)) && x.Ctx.Err() == nil

@@ -70,7 +70,7 @@ func TestASpentBudgetIsNoted(t *testing.T) {
 		exhaust(host.budget)
 		x := testExchange(t, "GET", "/", "")
 		_, _ = attempts(s, host)(play(t, answered(503)).next)(x)
-		if !x.BudgetSpent {
+		if x.RetriesEnded != "budget" {
 			t.Error("not noted")
 		}
 	})

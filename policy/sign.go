@@ -47,7 +47,7 @@ func (s *Sign) check(r Report) {
 }
 
 // sign puts a fresh signature on the attempt's private copy of the request.
-func sign(s *Sign, id *Identity, secrets *secret.Resolver) (Stage, error) {
+func sign(s *Sign, h *Host, secrets *secret.Resolver) (Stage, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -58,7 +58,7 @@ func sign(s *Sign, id *Identity, secrets *secret.Resolver) (Stage, error) {
 	signer := &signer{Sign: *s, content: content, stamped: content.uses(placeTimestamp)}
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
-			key, err := fetch(secrets, s.Secret, x.Tenant, id.Name)
+			key, err := h.fetch(secrets, s.Secret, x.Tenant)
 			if err != nil {
 				return nil, err
 			}

@@ -36,7 +36,7 @@ func builtInSign(ref secret.Ref) *Sign {
 // signed runs an exchange through the signing stage and returns the fields of the attempts that passed it.
 func signed(t *testing.T, s *Sign, x *Exchange, attempts int) []wire.Fields {
 	t.Helper()
-	stage, err := sign(s, testIdentity(), secret.NewResolver())
+	stage, err := sign(s, testHost(t, "", testSettings()), secret.NewResolver())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestEveryAttemptHasItsOwnSignature(t *testing.T) {
 }
 
 func TestANewKeyIsUsedFromTheNextAttempt(t *testing.T) {
-	stage, _ := sign(builtInSign("env:SIGN_TEST_{tenant}"), testIdentity(), secret.NewResolver())
+	stage, _ := sign(builtInSign("env:SIGN_TEST_{tenant}"), testHost(t, "", testSettings()), secret.NewResolver())
 	t.Setenv("SIGN_TEST_a", "Jefe")
 	t.Setenv("SIGN_TEST_b", "other")
 	chain := play(t, answered(200), answered(200), answered(200))
@@ -152,14 +152,14 @@ func TestANewKeyIsUsedFromTheNextAttempt(t *testing.T) {
 }
 
 func TestWithoutItsKeyNothingIsSent(t *testing.T) {
-	stage, _ := sign(builtInSign("env:SIGN_TEST_ABSENT"), testIdentity(), secret.NewResolver())
+	stage, _ := sign(builtInSign("env:SIGN_TEST_ABSENT"), testHost(t, "", testSettings()), secret.NewResolver())
 	if _, err := stage(play(t).next)(testExchange(t, "POST", "/", "x")); kindOf(err) != problem.CredentialsUnavailable {
 		t.Errorf("got %v", err)
 	}
-	if stage, err := sign(nil, testIdentity(), nil); stage != nil || err != nil {
+	if stage, err := sign(nil, testHost(t, "", testSettings()), nil); stage != nil || err != nil {
 		t.Error("a signature that is off is a stage")
 	}
-	if _, err := sign(&Sign{Content: "{typo}"}, testIdentity(), nil); err == nil {
+	if _, err := sign(&Sign{Content: "{typo}"}, testHost(t, "", testSettings()), nil); err == nil {
 		t.Error("a bad template compiled")
 	}
 }

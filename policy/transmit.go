@@ -47,11 +47,11 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 		err = t.failed(ctx, x, err, total)
 		cancel()
 		record.Error = attemptError(err)
-		t.live.note(record.Duration, record.Error)
+		t.live.failed(record.Error)
 		return nil, err
 	}
 	record.Status = resp.Status
-	t.live.note(record.Duration, "")
+	t.live.answered(record.Duration, resp)
 	return resp, nil
 }
 
@@ -178,7 +178,7 @@ func (p *prefixed) Read(b []byte) (int, error) {
 func (t *transmitter) failed(ctx context.Context, x *Exchange, err error, total bool) error {
 	late := !time.Now().Before(x.Deadline) // also when the application's body came too slowly, which ends its context
 	if x.Ctx.Err() != nil && !late {
-		return ErrCanceled
+		return x.gone()
 	}
 	if total = total || late; late || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		p := totalTimeout()

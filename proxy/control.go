@@ -53,6 +53,9 @@ type SpoolStatus struct {
 	Bytes    int64          `json:"bytes"`
 	MaxBytes int64          `json:"max_bytes"`
 	Oldest   *time.Time     `json:"oldest,omitempty"` // of the open letters
+	Lost     int            `json:"lost"`             // letters the spool could not take since the sidecar started
+	LastLost *time.Time     `json:"last_lost,omitempty"`
+	Failing  string         `json:"failing,omitempty"` // why it could not take the last one
 }
 
 // ReloadStatus is the last time the configuration was loaded.

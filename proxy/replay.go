@@ -45,6 +45,9 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 		return refusal(letterID, reason), nil
 	}
 	if o.DryRun {
+		if reason := stopped(a.host.Breaker); reason != "" {
+			return refusal(letterID, reason), nil
+		}
 		return ReplayResult{ID: letter.ID, Result: resultWouldSend}, nil
 	}
 	if !s.enter() {
@@ -64,6 +67,18 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 
 func refusal(id, reason string) ReplayResult {
 	return ReplayResult{ID: id, Result: resultRefused, Reason: reason}
+}
+
+// stopped says why a breaker would let nothing through now; "" when it would. A dry run that leaves it out promises
+// what the replay does not keep.
+func stopped(g *policy.Guard) string {
+	switch {
+	case g == nil || g.State() != policy.BreakerOpened:
+		return ""
+	case g.Held():
+		return "the breaker is open by hand; it stays so until it is closed by hand"
+	}
+	return fmt.Sprintf("the breaker is open, probes in %s", units.Duration(g.Remaining().Round(time.Second)))
 }
 
 // replayable says why a letter must not be sent again; "" when it may.

@@ -16,6 +16,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, came string) {
 	x := &policy.Exchange{Ctx: r.Context(), Start: time.Now()}
 	x.Request = wire.Request{Method: r.Method, Fields: requestFields(r), Body: requestBody(r)}
 	x.CorrelationID = policy.Correlate(x.Request.Fields)
+	x.Target, _ = originForm(r.RequestURI) // for the log, until the adapter is known
 	reply := &reply{w: w, head: r.Method == http.MethodHead, pseudonym: s.pseudonym}
 	if len(r.TransferEncoding) > 0 {
 		// net/http hides a Content-Length beside the chunked coding, the mark of a smuggled request. Whatever follows such a

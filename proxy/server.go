@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,7 @@ type Server struct {
 	listeners map[string]*listener
 	replaying sync.Map // letter id → struct{}
 	reload    atomic.Pointer[ReloadStatus]
-	cancel    context.CancelFunc
+	cancel    context.CancelCauseFunc
 	base      context.Context
 }
 
@@ -46,7 +47,7 @@ func New(deps policy.Deps, version string) *Server {
 	_, _ = rand.Read(id[:]) // never fails
 	s := &Server{deps: deps, version: version, started: time.Now(), pseudonym: "integration-sidecar-" + hex.EncodeToString(id[:]),
 		listeners: map[string]*listener{}}
-	s.base, s.cancel = context.WithCancel(context.Background())
+	s.base, s.cancel = context.WithCancelCause(context.Background())
 	s.reload.Store(&ReloadStatus{})
 	deps.Metrics.Registry.MustRegister(&gauges{s})
 	return s
@@ -61,7 +62,7 @@ func (s *Server) Use(doc *config.Document) error {
 	if err := fixed(before, doc); err != nil {
 		return err
 	}
-	next, err := compile(doc, before, s.deps)
+	next, err := compile(doc, before, s.deps, s.breakerChanged)
 	if err != nil {
 		return err
 	}
@@ -71,6 +72,7 @@ func (s *Server) Use(doc *config.Document) error {
 		return err
 	}
 	s.snapshot.Store(next)
+	s.warnOfSecrets(next)
 	for _, l := range opened {
 		go l.serve(s.deps.Log)
 	}
@@ -98,6 +100,36 @@ func fixed(before *Snapshot, doc *config.Document) error {
 		return errors.New("telemetry.log_format and telemetry.service_name cannot change while the sidecar runs; restart it")
 	}
 	return nil
+}
+
+// warnOfSecrets says at once what calls would otherwise find out one by one. References that depend on the tenant are
+// left out.
+func (s *Server) warnOfSecrets(snapshot *Snapshot) {
+	for _, a := range snapshot.ordered {
+		refs := a.settings.Secrets()
+		for _, o := range a.operations {
+			refs = append(refs, o.settings.Secrets()...)
+		}
+		slices.Sort(refs)
+		for _, ref := range slices.Compact(refs) {
+			filled, err := ref.Fill("", a.identity.Name)
+			if err != nil {
+				continue
+			}
+			if _, err := s.deps.Secrets.Resolve(filled); err != nil {
+				s.log().Warn("calls of this adapter will be refused: a credential cannot be read", "adapter_id", a.identity.ID, "error", err.Error())
+			}
+		}
+	}
+}
+
+// breakerChanged logs what on-call wants to read in order: when a breaker opened, and when it closed again.
+func (s *Server) breakerChanged(id *policy.Identity, from, to policy.BreakerState) {
+	level := slog.LevelInfo
+	if to == policy.BreakerOpened {
+		level = slog.LevelWarn
+	}
+	s.log().Log(context.Background(), level, "breaker "+to.String(), "adapter_id", id.ID, "before", from.String())
 }
 
 // forget drops the series of adapters that are gone.
@@ -140,7 +172,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = errors.New("calls were still in flight when the drain time ended")
 	}
-	s.cancel()
+	s.cancel(policy.ErrStopped)
+	select {
+	case <-idle: // also what was cut off has been answered
+	case <-time.After(closeGrace):
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {

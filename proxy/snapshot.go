@@ -20,15 +20,17 @@ type Snapshot struct {
 	byListen map[string]*adapter // by listenKey
 }
 
+type breakerChanged = func(id *policy.Identity, from, to policy.BreakerState)
+
 func newSnapshot(doc *config.Document) *Snapshot {
 	return &Snapshot{document: doc, byName: map[string]*adapter{}, byHost: map[string]*adapter{}, byListen: map[string]*adapter{}}
 }
 
 // compile builds a snapshot, taking over the state of hosts from earlier (which may be nil). It touches nothing live.
-func compile(doc *config.Document, earlier *Snapshot, deps policy.Deps) (*Snapshot, error) {
+func compile(doc *config.Document, earlier *Snapshot, deps policy.Deps, changed breakerChanged) (*Snapshot, error) {
 	s := newSnapshot(doc)
 	for _, c := range doc.Adapters {
-		a, err := compileAdapter(c, earlier, deps)
+		a, err := compileAdapter(c, earlier, deps, changed)
 		if err != nil {
 			s.abandon(earlier)
 			return nil, fmt.Errorf("adapter %s: %w", c.Name, err)
@@ -101,14 +103,14 @@ func newAdapter(c *config.Adapter) *adapter {
 	return a
 }
 
-func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps) (*adapter, error) {
+func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps, changed breakerChanged) (*adapter, error) {
 	a := newAdapter(c)
 	var before *policy.Host
 	if earlier != nil && earlier.byName[c.Name] != nil {
 		before = earlier.byName[c.Name].host
 	}
 	var err error
-	if a.host, err = policy.NewHost(policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings}, before); err != nil {
+	if a.host, err = policy.NewHost(policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, BreakerChanged: changed}, before); err != nil {
 		return nil, err
 	}
 	if a.chain, err = policy.Compile(c.Settings, a.host, deps); err != nil {

@@ -28,6 +28,9 @@ func (s *Server) Status() Status {
 	if !stats.Oldest.IsZero() {
 		out.Spool.Oldest = &stats.Oldest
 	}
+	if out.Spool.Lost, out.Spool.Failing = stats.Lost, stats.Failing; stats.Lost > 0 {
+		out.Spool.LastLost = &stats.LastLost
+	}
 	for _, a := range s.adapters() {
 		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
 	}
@@ -43,6 +46,9 @@ func (s *Server) adapters() []*adapter {
 
 func (a *adapter) status(letters int) AdapterStatus {
 	check := a.check()
+	if why := a.host.NoCredentials(); why != "" {
+		check.Message += ": " + why // for the operator; /health does not name references
+	}
 	out := AdapterStatus{Name: a.identity.Name, ID: a.identity.ID, Version: a.identity.Version, Upstream: a.identity.Origin + a.identity.Base,
 		Listen: a.listen, Health: check.Status, Message: check.Message, Breaker: BreakerStatus{State: "off"},
 		InFlight: a.host.InFlight(), OpenLetter: letters}
@@ -65,6 +71,10 @@ func (a *adapter) check() HealthCheck {
 	failure := a.host.LastFailure()
 	if failure != "" {
 		c.Status, c.Message = "warn", "the last attempt failed: "+failure
+	}
+	if a.host.NoCredentials() != "" {
+		c.Status, c.Message = "fail", "calls are refused because a credential cannot be read"
+		return c
 	}
 	b := a.host.Breaker
 	if b == nil {
@@ -101,6 +111,12 @@ func (s *Server) Health() Health {
 	}
 	if failed > 0 && failed == len(h.Checks) {
 		h.Status = "unhealthy"
+	}
+	if why := s.deps.Letters.Stats().Failing; why != "" {
+		h.Checks["spool"] = HealthCheck{Status: "fail", Message: "letters are being lost: " + why}
+		if h.Status == "healthy" {
+			h.Status = "degraded"
+		}
 	}
 	return h
 }

@@ -238,10 +238,11 @@ func TestADrainThatTakesTooLongCutsOff(t *testing.T) {
 	if err := r.server.Shutdown(over); err == nil {
 		t.Error("the drain did not say that calls were cut off")
 	}
-	if a := <-client; a.err == nil {
-		t.Errorf("%v %q", a.Response, a.body)
+	a, list := <-client, r.letters()
+	if len(list) != 1 || list[0].Error.Type != "outcome_unknown" {
+		t.Fatalf("letters %v", list)
 	}
-	if list := r.letters(); len(list) != 1 || list[0].Error.Type != "outcome_unknown" {
-		t.Errorf("letters %v", list)
+	if a.err != nil || a.StatusCode != 504 || a.Header.Get("X-Dead-Letter-ID") != list[0].ID {
+		t.Errorf("%v, %v %q; want 504 with the letter", a.err, a.Response, a.body)
 	}
 }

@@ -36,7 +36,7 @@ func New(k Kind, detail string) *Problem { return &Problem{Kind: k, Detail: deta
 // Error implements error.
 func (p *Problem) Error() string {
 	if p.Cause != nil {
-		return string(p.Kind) + ": " + p.Detail + ": " + p.Cause.Error()
+		return string(p.Kind) + ": " + strings.TrimSuffix(p.Detail, ".") + ": " + p.Cause.Error()
 	}
 	return string(p.Kind) + ": " + p.Detail
 }
