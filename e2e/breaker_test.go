@@ -106,9 +106,9 @@ func TestBreakerCommands(t *testing.T) {
 	s.MustCommand(t, "breaker", "open", "sales")
 	s.MustCommand(t, "breaker", "reset", "sales")
 	s.Get(t, "/sales/a").WantStatus(t, 200)
-	for _, args := range [][]string{{"breaker", "open", "unknown"}, {"breaker", "open", "free"}} {
-		if r := s.Command(t, args...); r.Code != 1 || r.Stderr == "" {
-			t.Errorf("%v: code %d and %q, want 1 and a reason", args, r.Code, r.Stderr)
+	for adapter, code := range map[string]int{"unknown": 2, "free": 1} {
+		if r := s.Command(t, "breaker", "open", adapter); r.Code != code || r.Stderr == "" {
+			t.Errorf("breaker open %s: code %d and %q, want %d and a reason", adapter, r.Code, r.Stderr, code)
 		}
 	}
 }

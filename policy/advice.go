@@ -1,22 +1,33 @@
 package policy
 
 import (
+	"net/netip"
+	"slices"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
 )
 
 // Advice is what a configuration means for one method, in words.
 type Advice struct {
-	Attempts int           // at most
-	Latency  time.Duration // at most, until the application is answered
-	Retried  bool          // whether a call that was sent and not answered is sent again
-	Why      string
+	Attempts  int           // at most
+	Latency   time.Duration // at most, until the application is answered
+	Retried   bool          // whether a call that was sent and not answered is sent again
+	Why       string
+	Refused   problem.Kind // "" when the method is taken; else nothing of the above applies
+	RefusedBy string       // the setting that refuses; "" when no setting could allow it
+	NeedsKey  bool         // without an idempotency key in the configured field the call is refused
 }
 
 // Advise works out what settings mean for calls with a method.
 func Advise(s *Settings, method string) Advice {
+	if kind, by := refused(s, method); kind != "" {
+		return Advice{Refused: kind, RefusedBy: by}
+	}
 	plan := newRetryPlan(s)
 	honoured := s.Idempotency != nil && s.Idempotency.Honoured
 	a := Advice{Attempts: plan.MaxRetries + 1, Latency: min(plan.WorstCase(s.Timeout), s.Timeout.Total.D())}
+	a.NeedsKey = s.Idempotency != nil && s.Idempotency.Required && isWrite(method)
 	switch {
 	case plan.MaxRetries == 0:
 		a.Why = "retry is off for this call"
@@ -28,4 +39,22 @@ func Advise(s *Settings, method string) Advice {
 		a.Why = method + " may take effect twice and the provider does not honour idempotency keys: it is tried again only when nothing was sent, or after a 429"
 	}
 	return a
+}
+
+// refused says as what problem every call with a method ends, whatever else it holds, and by which setting.
+func refused(s *Settings, method string) (kind problem.Kind, by string) {
+	switch v := s.Validate; {
+	case method == "CONNECT" || method == "TRACE":
+		return problem.MethodNotAllowed, ""
+	case v != nil && len(v.Methods) > 0 && !slices.Contains(v.Methods, method):
+		return problem.MethodNotAllowed, "validate.methods"
+	}
+	return "", ""
+}
+
+// NeverDialled reports whether no adapter may call an address, whatever its egress says. validate refuses a document
+// that names one, which run would only find out call by call.
+func NeverDialled(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return inAny(forbidden, addr) || addr.IsMulticast() || addr.IsUnspecified()
 }

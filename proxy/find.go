@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
@@ -20,7 +21,7 @@ type Found struct {
 }
 
 // Find says where a call of the application would go, without serving anything. rawURL is what the application would
-// call: a URL of the sidecar, a path below it, or a URL of the external system, which the Host field would carry.
+// call: a URL of the sidecar, a path below it, or the URL of the external system that is meant, base path and all.
 func Find(doc *config.Document, method, rawURL string) (Found, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || !strings.HasPrefix(u.EscapedPath(), "/") && u.EscapedPath() != "" || u.Opaque != "" {
@@ -36,21 +37,60 @@ func Find(doc *config.Document, method, rawURL string) (Found, error) {
 	if own == "" {
 		came = listenKey("", doc.Listen.Proxy)
 	}
-	a, prefix, target, p := s.find(came, u.RequestURI(), u.Host)
+	asked, meant := u.RequestURI(), s.upstreamOf(u)
+	if own == "" && len(meant) > 0 {
+		if asked = throughPrefix(meant, asked); asked == "" {
+			return Found{}, fmt.Errorf("%s is not under %s", rawURL, bases(meant))
+		}
+	}
+	a, prefix, target, p := s.find(came, asked, u.Host)
 	if p != nil {
 		return Found{}, fmt.Errorf("no adapter takes %s: %s", rawURL, p.Detail)
 	}
 	path, _, _ := strings.Cut(target, "?")
 	_, settings, operation := a.route(method, path)
 	found := Found{Adapter: byName[a.identity.Name], Operation: operation, Settings: settings,
-		Upstream: a.identity.Origin + a.identity.Base + target, Rule: "by the Host field " + u.Host}
+		Upstream: a.identity.Origin + a.identity.Base + target, Rule: "by the path prefix " + prefix}
 	switch {
 	case own != "":
 		found.Rule = "by its own address " + own
-	case prefix != "":
-		found.Rule = "by the path prefix " + prefix
+	case len(meant) > 0:
+		found.Rule = "by its upstream; through the sidecar the call is " + asked
 	}
 	return found, nil
+}
+
+// upstreamOf are the adapters whose external system a URL names, the longest base path first: a shorter one would take
+// what belongs to a longer one.
+func (s *Snapshot) upstreamOf(u *url.URL) []*adapter {
+	var list []*adapter
+	for _, a := range s.ordered {
+		if slices.Contains(hostFields(a.upstream), strings.ToLower(u.Host)) {
+			list = append(list, a)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *adapter) int { return len(b.identity.Base) - len(a.identity.Base) })
+	return list
+}
+
+// throughPrefix is the target by which the sidecar reaches a target of an external system: the adapter's base path,
+// which the sidecar adds itself, gives way to its name. "" when no base path is above the target.
+func throughPrefix(adapters []*adapter, target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	for _, a := range adapters {
+		if rest, below := strings.CutPrefix(path, a.identity.Base); below && (rest == "" || rest[0] == '/') {
+			return "/" + a.identity.Name + target[len(a.identity.Base):]
+		}
+	}
+	return ""
+}
+
+func bases(adapters []*adapter) string {
+	names := make([]string, len(adapters))
+	for i, a := range adapters {
+		names[i] = a.identity.Origin + a.identity.Base + ", the upstream of " + a.identity.Name
+	}
+	return strings.Join(names, ", nor under ")
 }
 
 // ownAddress is the adapter address that a URL of the sidecar leads to; "" when it is none.

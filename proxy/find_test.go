@@ -14,17 +14,32 @@ func TestFindSaysWhereACallWouldGo(t *testing.T) {
 		{"POST", "/erp/orders/7?x=1", "erp", "POST /orders/{id}", "https://erp.example.com/api/orders/7?x=1", "path prefix /erp"},
 		{"GET", "http://127.0.0.1:8080/erp/orders/7", "erp", "", "https://erp.example.com/api/orders/7", "path prefix /erp"},
 		{"POST", "http://localhost:9101/orders/7", "erp", "POST /orders/{id}", "https://erp.example.com/api/orders/7", "own address"},
-		{"GET", "https://crm.example.com/contacts", "crm", "", "https://crm.example.com/contacts", "Host field"},
+		{"GET", "https://crm.example.com/contacts", "crm", "", "https://crm.example.com/contacts", "through the sidecar the call is /crm/contacts"},
+		{"POST", "https://ERP.example.com/api/orders/7?x=1", "erp", "POST /orders/{id}", "https://erp.example.com/api/orders/7?x=1", "the call is /erp/orders/7?x=1"},
+		{"GET", "https://erp.example.com:443/api", "erp", "", "https://erp.example.com/api/", "by its upstream"},
 	} {
 		f, err := Find(doc, c.method, c.url)
 		if err != nil || f.Adapter.Name != c.adapter || f.Operation != c.operation || f.Upstream != c.upstream || !strings.Contains(f.Rule, c.rule) || f.Settings == nil {
 			t.Errorf("%s %s: %+v, %v", c.method, c.url, f, err)
 		}
 	}
-	for _, url := range []string{"/nobody/x", "https://other.example.com/", "/erp/../x", "erp/orders", "mailto:a@b", "http://[::1"} {
+	for _, url := range []string{"/nobody/x", "https://other.example.com/", "https://erp.example.com/apis/orders", "https://erp.example.com/", "/erp/../x", "erp/orders", "mailto:a@b", "http://[::1"} {
 		if f, err := Find(doc, "GET", url); err == nil {
 			t.Errorf("%s leads to %s", url, f.Upstream)
 		}
+	}
+}
+
+func TestFindTakesTheLongestBasePath(t *testing.T) {
+	doc := document(t, erp("https://one.example.com/api")+crm("https://one.example.com/api/crm"))
+	for url, want := range map[string]string{"https://one.example.com/api/crm/x": "crm", "https://one.example.com/api/crmx": "erp", "https://one.example.com/api/x": "erp"} {
+		if f, err := Find(doc, "GET", url); err != nil || f.Adapter.Name != want || f.Upstream != url {
+			t.Errorf("%s: %+v, %v", url, f, err)
+		}
+	}
+	_, err := Find(doc, "GET", "https://one.example.com/other")
+	if err == nil || !strings.Contains(err.Error(), "is not under https://one.example.com/api/crm, the upstream of crm, nor under https://one.example.com/api, the upstream of erp") {
+		t.Errorf("%v", err)
 	}
 }
 

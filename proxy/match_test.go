@@ -62,3 +62,14 @@ func TestCutAdapter(t *testing.T) {
 		}
 	}
 }
+
+func TestACallByHostKeepsTheSystemsOwnPath(t *testing.T) {
+	for _, c := range []struct{ target, base, want string }{
+		{"/api/v1/orders?x=1", "/api", "/v1/orders?x=1"}, {"/api", "/api", "/"}, {"/api?x", "/api", "/?x"}, {"/apix", "/api", "/apix"},
+		{"/orders", "/api", "/orders"}, {"/orders", "", "/orders"}, {"/", "", "/"},
+	} {
+		if got := belowBase(c.target, c.base); got != c.want {
+			t.Errorf("%s below %q is %s, want %s", c.target, c.base, got, c.want)
+		}
+	}
+}

@@ -52,8 +52,8 @@ func (s *Snapshot) find(came, requestTarget, host string) (a *adapter, prefix, t
 		name, rest := cutAdapter(target)
 		if a = s.byName[name]; a != nil {
 			prefix, target = "/"+name, rest
-		} else {
-			a = s.byHost[strings.ToLower(host)]
+		} else if a = s.byHost[strings.ToLower(host)]; a != nil {
+			target = belowBase(target, a.identity.Base)
 		}
 	}
 	if a == nil {
@@ -63,6 +63,19 @@ func (s *Snapshot) find(came, requestTarget, host string) (a *adapter, prefix, t
 		return nil, "", target, problem.New(problem.InvalidRequest, "The path leads above the adapter's root.")
 	}
 	return a, prefix, target, nil
+}
+
+// belowBase takes an upstream's base path off the target of a call that was made with the external system's own name,
+// and so with its own path. A target outside the base is taken as one below it.
+func belowBase(target, base string) string {
+	rest, ok := strings.CutPrefix(target, base)
+	switch {
+	case !ok || rest != "" && rest[0] != '/' && rest[0] != '?':
+		return target
+	case rest == "" || rest[0] == '?':
+		return "/" + rest
+	}
+	return rest
 }
 
 func (s *Snapshot) add(a *adapter) {

@@ -9,7 +9,7 @@ import (
 
 // What is wrong shows in status and health, also where no breaker opens and no call leaves the pod.
 func TestWhatIsWrongShows(t *testing.T) {
-	r := serve(t, erp(upstream.Always(t, upstream.Status(503)).URL(), "breaker: off", "retry: off"))
+	r := serve(t, erp(upstream.Always(t, upstream.Status(503)).URL(), "breaker: off"))
 	r.call("GET", "/erp/x", "")
 	if c := r.server.Health().Checks["erp-main"]; c.Status != "warn" || !strings.Contains(c.Message, "503") {
 		t.Errorf("after a 503: %+v", c)

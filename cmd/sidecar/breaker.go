@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"net/http"
+
 	"github.com/spf13/cobra"
 
+	"github.com/fsm-integrations/sidecar/internal/admin"
 	"github.com/fsm-integrations/sidecar/proxy"
 )
 
@@ -33,6 +37,11 @@ func newBreakerAction(a *app, d *door, who *author, action proxy.BreakerAction, 
 				return err
 			}
 			done, err := client.SetBreaker(cmd.Context(), args[0], action, who.name())
+			if refusal, ok := errors.AsType[*admin.Problem](err); ok && refusal.Status == http.StatusNotFound {
+				if names, known, failed := adapters(cmd.Context(), client, args[0]); failed == nil && !known {
+					return noAdapter(cmd, args[0], names)
+				}
+			}
 			if err != nil {
 				return err
 			}

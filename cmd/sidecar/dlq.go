@@ -88,7 +88,8 @@ func (s *selection) choose(cmd *cobra.Command, client *admin.Client, args []stri
 	case len(args) > 0 && s.given(cmd):
 		return nil, usagef(cmd, "name letters or choose them by flags, not both")
 	case len(args) > 0:
-		return unique(args), nil
+		ids, err := resolve(cmd, client, args)
+		return unique(ids), err
 	case !s.given(cmd):
 		return nil, usagef(cmd, "name letters, choose them by flags such as --adapter, or say --all")
 	case s.limit < 0:
@@ -98,7 +99,11 @@ func (s *selection) choose(cmd *cobra.Command, client *admin.Client, args []stri
 	if err != nil {
 		return nil, err
 	}
-	return collect(cmd.Context(), client, q, s.limit)
+	ids, err := collect(cmd.Context(), client, q, s.limit)
+	if err == nil && len(ids) == 0 {
+		err = s.misnamed(cmd, client)
+	}
+	return ids, err
 }
 
 // unique keeps the first of each id: a letter named twice must not be sent twice.

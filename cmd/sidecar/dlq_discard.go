@@ -27,7 +27,7 @@ func newDiscardCommand(a *app, d *door) *cobra.Command {
 		Use:   "discard [ID...]",
 		Short: "Mark letters as not needed any more",
 		Long: `Marks letters as not needed any more: they are neither sent nor counted as waiting, and stay on disk until their
-retention ends. Choosing them by flags rather than by id needs --yes.`,
+retention ends. Choosing them by flags rather than by id needs --yes. ` + shortIDs,
 		Example: `  sidecar dlq discard 0198f0c2-7a35-7c11-9d3a-4be1c2a90d11
   sidecar dlq discard --adapter sms-gateway --until 48h --dry-run
   sidecar dlq discard --adapter sms-gateway --until 48h --yes`,

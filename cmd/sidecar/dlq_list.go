@@ -36,6 +36,11 @@ func newListCommand(a *app, d *door) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(found.Letters) == 0 {
+				if err := s.misnamed(cmd, client); err != nil {
+					return err
+				}
+			}
 			if out.json() {
 				return a.json(found.Letters)
 			}

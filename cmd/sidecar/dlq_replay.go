@@ -37,6 +37,8 @@ Each passes the whole chain: original key, fresh signature, the limits and the b
 when the provider may have forgotten its key, or when its outcome is unknown and the provider does not honour keys;
 --force sends it all the same, and it may then take effect twice.
 
+` + shortIDs + `
+
 Exits 1 when any letter was refused or failed. An interrupt ends it after the letter being sent.`,
 		Example: `  sidecar dlq replay 0198f0c2-7a35-7c11-9d3a-4be1c2a90d11
   sidecar dlq replay --adapter sales-system --since 2h --dry-run

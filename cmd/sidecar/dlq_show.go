@@ -20,6 +20,7 @@ func newShowCommand(a *app, d *door) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one letter: the call, why it failed, every attempt, what was done about it",
+		Long:  "Shows one letter whole. " + shortIDs,
 		Example: `  sidecar dlq show 0198f0c2-7a35-7c11-9d3a-4be1c2a90d11
   sidecar dlq show 0198f0c2-7a35-7c11-9d3a-4be1c2a90d11 -o json`,
 		Args: needs("ID"),
@@ -28,7 +29,11 @@ func newShowCommand(a *app, d *door) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := client.Letter(cmd.Context(), args[0])
+			ids, err := resolve(cmd, client, args)
+			if err != nil {
+				return err
+			}
+			l, err := client.Letter(cmd.Context(), ids[0])
 			if err != nil {
 				return err
 			}
@@ -94,7 +99,7 @@ func attemptTable(attempts []dlq.Attempt) string {
 		if at.Status != 0 {
 			status = fmt.Sprint(at.Status)
 		}
-		t.AppendRow(table.Row{fmt.Sprintf("  %d", at.Number), stamp(at.Start), at.Duration.String(), sent, status, dash(at.Error)})
+		t.AppendRow(table.Row{fmt.Sprintf("  %d", at.Number), stamp(at.Start), took(at.Duration), sent, status, dash(at.Error)})
 	}
 	return t.Render()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/policy"
 	"github.com/fsm-integrations/sidecar/proxy"
@@ -18,10 +19,10 @@ func newExplainCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain --config FILE METHOD URL",
 		Short: "Say what would happen to a call, and which line says so",
-		Long: `Say which adapter and operation a call belongs to, each effective policy with the line that set it, how often and
-how long the call may be tried, and whether it may be sent twice.
+		Long: `Say which adapter and operation a call belongs to, whether it would be refused, each effective policy with the line
+that set it, how often and how long the call may be tried, and whether it may be sent twice.
 
-URL is what the application would call: a URL of the sidecar, a path below it, or a URL of the external system.`,
+URL is a URL of the sidecar, a path below it, or the URL of the external system that is to be reached.`,
 		Example: "  sidecar explain --config config.yaml POST /sales-system/api/v2/orders/intake",
 		Args:    needs("METHOD", "URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +46,8 @@ func (a *app) explain(file, method, target string) error {
 		return err
 	}
 	a.explainRoute(doc, found, method)
-	a.explainRetry(found.Settings, method)
+	a.explainCall(doc, found, method)
+	a.printf("addresses  link-local and metadata addresses are refused always, whatever egress says\n")
 	a.printf("\nEffective policies\n")
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range doc.Effective(found.Adapter.Name, found.Operation) {
@@ -67,8 +69,25 @@ func (a *app) explainRoute(doc *config.Document, f proxy.Found, method string) {
 	}
 }
 
-func (a *app) explainRetry(s *policy.Settings, method string) {
-	advice := policy.Advise(s, method)
+// explainCall says that a call is refused, or else how often it is tried: never both, because one is untrue then.
+func (a *app) explainCall(doc *config.Document, f proxy.Found, method string) {
+	s, advice := f.Settings, policy.Advise(f.Settings, method)
+	origin := func(path string) string { return doc.Origin(f.Adapter.Name, f.Operation, path) + " of " + path }
+	if advice.Refused != "" {
+		why := "the sidecar never takes " + method
+		if advice.RefusedBy != "" {
+			why = origin(advice.RefusedBy)
+		}
+		a.printf("refused    %d %s (%s)\n", problem.New(advice.Refused, "").Status(), advice.Refused, why)
+		return
+	}
+	if advice.NeedsKey {
+		unless := ""
+		if len(s.Idempotency.KeyFrom) > 0 {
+			unless = ", unless the call holds all parts of idempotency.key_from"
+		}
+		a.printf("key        needs an idempotency key in %s%s (%s)\n", s.Idempotency.Header, unless, origin("idempotency.required"))
+	}
 	allowed := "no"
 	if advice.Retried {
 		allowed = "yes"

@@ -16,6 +16,8 @@ func newStatusCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show adapters, breakers, limiters, spool and last reload of a running sidecar",
+		Long: `Shows how a running sidecar and its adapters are. Exits 0 whenever the sidecar answered, however it is, and 3 when
+nothing answers; sidecar health is what tells a script whether it is ready.`,
 		Example: `  sidecar status
   sidecar status --admin 127.0.0.1:9901 -o json`,
 		Args: needs(),

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
@@ -19,6 +22,14 @@ func TestSize(t *testing.T) {
 	for in, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 52429: "51.2 KiB", 1 << 20: "1.0 MiB", 1 << 30: "1.0 GiB", 5 << 40: "5.0 TiB", 1 << 51: "2048.0 TiB"} {
 		if got := size(in); got != want {
 			t.Errorf("%d: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestDurationsHaveNoNoise(t *testing.T) {
+	for in, want := range map[time.Duration]string{1000345837: "1.000s", 30 * time.Second: "30.000s", 12500 * time.Microsecond: "12.5ms", 1234567: "1.235ms", 0: "0s"} {
+		if got := took(in); got != want {
+			t.Errorf("%d: %s, want %s", in, got, want)
 		}
 	}
 }

@@ -17,7 +17,12 @@ func newValidateCommand(a *app) *cobra.Command {
 		Long: `Prints every fault as file:line:column: path: what is wrong, what is allowed, and exits 1 if there is any.
 Warnings are what is allowed and doubtful. Opens no socket and reads no secret.`,
 		Example: "  sidecar validate --config config.yaml",
-		Args:    needs(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if file == "" && len(args) == 1 { // what everybody tries first
+				return usagef(cmd, "the file goes behind a flag: --config %s", printable(args[0]))
+			}
+			return needs()(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return usagef(cmd, "--config is missing")
@@ -44,8 +49,13 @@ func (a *app) validate(file string) error {
 	for _, w := range doc.Warnings {
 		a.warn(w, "")
 	}
-	for _, w := range doc.Unavailable() {
+	later := doc.Unavailable()
+	for _, w := range later {
 		a.warn(w, "; run refuses it")
+	}
+	if len(later) > 0 {
+		a.printf("%s: valid, but run refuses it: %s not available yet\n", printable(file), are(len(later), "key"))
+		return nil
 	}
 	a.printf("%s: valid: %s\n", printable(file), plural(len(doc.Adapters), "adapter"))
 	return nil

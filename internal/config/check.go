@@ -1,9 +1,13 @@
 package config
 
 import (
+	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // checkDocument reports what only the whole document can tell.
@@ -22,6 +26,7 @@ func (r *resolver) checkDocument(doc *Document) {
 		ids[a.ID] = a.Name
 		r.checkSelf(a, listeners)
 	}
+	r.checkShared(doc)
 }
 
 // checkAdapter reports what is wrong with one adapter beside its policies.
@@ -56,12 +61,37 @@ func upstream(text string) (*url.URL, string) {
 		return nil, "has a port that is not a number from 1 to 65535"
 	case u.User != nil:
 		return nil, "holds user information; credentials belong into auth, as secret references"
+	case neverDialled(u.Hostname()):
+		return nil, "is a link-local, metadata, multicast or unspecified address, which is never called; name the external system"
 	case u.RawQuery != "" || u.ForceQuery:
 		return nil, "holds a query; the application's query is what is sent"
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		return nil, "holds a fragment, which is never sent"
 	}
 	return u, ""
+}
+
+// neverDialled reports a literal address that every call would be refused at. A name is looked up at each call only.
+func neverDialled(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && policy.NeverDialled(addr)
+}
+
+// checkShared warns of adapters that the Host field cannot tell apart.
+func (r *resolver) checkShared(doc *Document) {
+	first := map[string]string{}
+	for _, a := range doc.Adapters {
+		if a.Upstream == nil {
+			continue
+		}
+		at := net.JoinHostPort(strings.ToLower(a.Upstream.Hostname()), upstreamPort(a.Upstream))
+		if other, taken := first[at]; taken {
+			r.warnings.add(r.place("adapters", a.Name, "upstream"), "adapters."+a.Name+".upstream",
+				"has the host and port of adapter "+other+" too; calls by Host field go to "+other+", those by path or by its own address to "+a.Name)
+			continue
+		}
+		first[at] = a.Name
+	}
 }
 
 // checkMatch reports a method or path pattern that can match nothing.

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // decoder reads trees into structs by their tags. A value that is wrong is reported and keeps its built-in value, so
@@ -31,7 +32,7 @@ func (d decoder) block(n *node, v reflect.Value, path string, partial bool) {
 	}
 	for i := range fields {
 		if f := &fields[i]; f.required && !partial && n.get(f.key) == nil {
-			d.add(n, join(path, f.key), "is required")
+			d.add(n, join(path, f.key), "is required"+sample(f.key))
 		}
 	}
 }
@@ -42,7 +43,11 @@ func unknown(t reflect.Type, key string) string {
 		return "belongs to the external system as a whole, not to one operation; set it on the adapter"
 	}
 	keys := keysOf(t)
-	return "is not a key of this block" + meant(key, keys) + "; allowed are " + list(keys)
+	hint := meant(key, keys)
+	if slices.Contains(keys, "on") && slices.Contains([]string{"true", "yes", "y"}, strings.ToLower(key)) {
+		hint = "; YAML 1.1 tools turn on into true: quote it, \"on\""
+	}
+	return "is not a key of this block" + hint + "; allowed are " + list(keys)
 }
 
 func keysOf(t reflect.Type) []string {
@@ -101,7 +106,11 @@ func switchMessage(n *node) string {
 // list replaces the built-in list; an empty one stays empty.
 func (d decoder) list(n *node, v reflect.Value, f *field, path string, partial bool) {
 	if n.kind != sequence {
-		d.add(n, path, n.describe()+"; expected a list, such as [a, b]")
+		hint := ", such as [a, b]"
+		if inner := f.typ.Elem(); n.kind == mapping && inner.Kind() == reflect.Struct {
+			hint = "; begin each with `- " + keysOf(inner)[0] + ":`"
+		}
+		d.add(n, path, n.describe()+"; expected a list"+hint)
 		return
 	}
 	out := reflect.MakeSlice(f.typ, 0, len(n.items))
@@ -121,11 +130,11 @@ func (d decoder) list(n *node, v reflect.Value, f *field, path string, partial b
 // table reads a mapping whose keys are names.
 func (d decoder) table(n *node, v reflect.Value, f *field, path string) {
 	if n.kind != mapping {
-		d.add(n, path, n.describe()+"; expected a block with a key for each")
+		d.add(n, path, n.describe()+"; expected a block with a key for each"+sample(f.key))
 		return
 	}
 	if len(n.entries) == 0 {
-		d.add(n, path, "is empty; at least one is needed")
+		d.add(n, path, "is empty; at least one is needed"+sample(f.key))
 	}
 	names := regexp.MustCompile(f.keys)
 	v.Set(reflect.MakeMap(f.typ))

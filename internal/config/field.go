@@ -4,6 +4,9 @@ import (
 	"encoding"
 	"reflect"
 	"strings"
+
+	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // field is one key of a block, read from the tags of a struct field. policy.Settings documents the tags; config adds
@@ -26,6 +29,7 @@ type field struct {
 	replace     bool
 	required    bool
 	inherit     bool
+	file        bool // a reference that can only be to a file
 }
 
 // fieldsOf lists the keys of a struct in the order of its fields, embedded blocks in place.
@@ -43,7 +47,9 @@ func fieldsOf(t reflect.Type) []field {
 				out = append(out, f)
 			}
 		default:
-			out = append(out, fieldOf(sf, key, i))
+			f := fieldOf(sf, key, i)
+			f.file = t == reflect.TypeFor[policy.TLS]() && sf.Type == reflect.TypeFor[secret.Ref]()
+			out = append(out, f)
 		}
 	}
 	return out

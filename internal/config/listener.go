@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -98,15 +100,17 @@ func (l listener) collides(o listener) bool {
 	return l.port == o.port && l.port != 0 && (l.any || o.any || l.addr == o.addr)
 }
 
+// upstreamPort is the port an upstream is called at, written or not.
+func upstreamPort(u *url.URL) string {
+	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+}
+
 // checkSelf reports an upstream that is this sidecar: such a call would go round for ever.
 func (r *resolver) checkSelf(a *Adapter, all []listener) {
 	if a.Upstream == nil {
 		return
 	}
-	port := a.Upstream.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[a.Upstream.Scheme]
-	}
+	port := upstreamPort(a.Upstream)
 	host := strings.ToLower(a.Upstream.Hostname())
 	addr, err := netip.ParseAddr(host)
 	addr = addr.Unmap()

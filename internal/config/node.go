@@ -54,6 +54,9 @@ func (n *node) nearest(keys []string) (found *node, depth int) {
 // is reports whether n is that bare or quoted word.
 func (n *node) is(word string) bool { return n.kind == scalar && n.text == word }
 
+// isNull reports whether nothing stands there.
+func (n *node) isNull() bool { return n.kind == scalar && n.tag == "!!null" }
+
 // describe says what stands there without repeating it: it might be a secret.
 func (n *node) describe() string {
 	switch n.kind {

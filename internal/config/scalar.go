@@ -78,12 +78,12 @@ func wanted(f *field, t reflect.Type) (name string, tags []string) {
 func scalarOf(n *node, v reflect.Value, f *field) string {
 	name, tags := wanted(f, v.Type())
 	if n.kind != scalar || !slices.Contains(tags, n.tag) {
-		return n.describe() + "; expected " + name
+		return n.describe() + "; expected " + name + braces(n)
 	}
 	fresh := reflect.New(v.Type()).Elem()
 	if err := setText(fresh, n.text); err != nil {
 		if v.Type() == reflect.TypeFor[secret.Ref]() {
-			return err.Error() // without the value: it may be the secret itself
+			return refFault(n.text, f, err)
 		}
 		return quote(n.text) + " " + err.Error()
 	}
@@ -92,6 +92,33 @@ func scalarOf(n *node, v reflect.Value, f *field) string {
 	}
 	v.Set(fresh)
 	return ""
+}
+
+// braces is the hint about {timestamp} and the like, which YAML takes for a block of keys without values.
+func braces(n *node) string {
+	if n.kind == mapping && len(n.entries) > 0 && !slices.ContainsFunc(n.entries, func(e entry) bool { return !e.value.isNull() }) {
+		return "; quote a value that begins with {"
+	}
+	return ""
+}
+
+var (
+	variable = regexp.MustCompile(`^\$\{([A-Z_][A-Z0-9_]*)\}$`)
+	pemPath  = regexp.MustCompile(`^[\w./~-]+\.(pem|crt|cer|key)$`)
+)
+
+// refFault is the message about a value that is no secret reference. It repeats nothing that may be the secret itself:
+// only the name of a variable, and of a file that is one by its ending, where nothing but a file can stand.
+func refFault(text string, f *field, err error) string {
+	switch {
+	case variable.MatchString(text):
+		return "is not a secret reference; variables are not filled in: write env:" + variable.FindStringSubmatch(text)[1]
+	case f.file && pemPath.MatchString(text):
+		return "is not a reference to a file; write file:" + text
+	case f.file:
+		return "is not a reference to a file; write file:/path"
+	}
+	return err.Error()
 }
 
 // bounds checks a value against the tags of its field.

@@ -5,6 +5,17 @@ import "strings"
 // list joins words for a message.
 func list(words []string) string { return strings.Join(words, ", ") }
 
+// sample shows, behind the message about it, how the key looks that nobody can guess; "" for one with a built-in value.
+func sample(key string) string {
+	switch key {
+	case "adapters":
+		return ", such as adapters: { sales-system: { upstream: https://api.example.com } }"
+	case "upstream":
+		return ", such as upstream: https://api.example.com"
+	}
+	return ""
+}
+
 // meant is a question that names the closest of the allowed words, or "" when none is close.
 func meant(word string, allowed []string) string {
 	best, least := "", max(2, len(word)/2)+1

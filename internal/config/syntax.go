@@ -25,20 +25,20 @@ func read(data []byte, c *collector) *node {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		c.addAt(1, 1, "", "is empty; a document needs at least adapters")
+		c.addAt(1, 1, "", "is empty; a document needs at least adapters"+sample("adapters"))
 		return nil
 	} else if err != nil {
-		c.addAt(syntaxLine(data, err), 1, "", syntaxMessage(err))
+		c.syntax(data, err)
 		return nil
 	}
 	if err := dec.Decode(&second); err == nil {
 		c.addAt(second.Line, max(second.Column, 1), "", "begins a second document, which would be ignored; keep one document per file")
 	} else if !errors.Is(err, io.EOF) {
-		c.addAt(syntaxLine(data, err), 1, "", syntaxMessage(err))
+		c.syntax(data, err)
 	}
 	root := doc.Content[0]
 	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
-		c.addAt(1, 1, "", "is empty; a document needs at least adapters")
+		c.addAt(1, 1, "", "is empty; a document needs at least adapters"+sample("adapters"))
 		return nil
 	}
 	b := &builder{collector: c, open: map[*yaml.Node]bool{}}
@@ -49,14 +49,31 @@ func read(data []byte, c *collector) *node {
 	return n
 }
 
+// syntax reports what the parser stumbled over, and where.
+func (c *collector) syntax(data []byte, err error) {
+	line := syntaxLine(data, err)
+	text := slices.Collect(bytes.Lines(data))[line-1]
+	c.addAt(line, 1, "", syntaxMessage(err, strings.TrimRight(string(text), "\r\n")))
+}
+
+var (
+	tabbed   = regexp.MustCompile(`^ *\t`)
+	unquoted = regexp.MustCompile("(^|[ \t])([\\w.-]+:|-) +(\\$?\\{[\\w:-]+\\}|:\\d|[@`%]|[^\"'{\\[#&|>\\s][^#]*:( |$))|\\$\\{|[{,\\[] *:\\d")
+)
+
 var yamlPrefix = regexp.MustCompile(`^yaml: (line \d+: )?`)
 
-// syntaxMessage is the parser's complaint. An anchor's name is left out: a literal secret that begins with * is read
+// syntaxMessage is the parser's complaint about a line, and what is usually meant by it. An anchor's name is left out: a literal secret that begins with * is read
 // as one.
-func syntaxMessage(err error) string {
+func syntaxMessage(err error, line string) string {
+	if tabbed.MatchString(line) {
+		return "is not YAML: a tab; indent with spaces"
+	}
 	text := yamlPrefix.ReplaceAllString(err.Error(), "")
 	if strings.HasPrefix(text, "unknown anchor") {
 		text = "an alias (a value that begins with *) refers to an anchor that is not defined above it; quote the value if it is none"
+	} else if unquoted.MatchString(line) {
+		text += "; quote values that begin with {, :, $, @, % or ` or hold ': '"
 	}
 	return "is not YAML: " + text
 }
