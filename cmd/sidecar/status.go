@@ -103,6 +103,12 @@ func spoolLine(s proxy.SpoolStatus) string {
 	if s.Oldest != nil {
 		line += "; the oldest open one is of " + stamp(*s.Oldest)
 	}
+	if s.LastLost != nil {
+		line += fmt.Sprintf("\n        LOST: %s since start, the last at %s", plural(s.Lost, "letter"), stamp(*s.LastLost))
+	}
+	if s.Failing != "" {
+		line += "; still failing: " + page(s.Failing)
+	}
 	return line
 }
 
