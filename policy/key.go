@@ -147,7 +147,7 @@ func queryValue(query, name string) string {
 // bodyValue finds a scalar in a JSON body by pointer (RFC 6901). Numbers keep their digits, so that 1 and 1.0 differ
 // as the provider may see them, and large ones lose nothing.
 func bodyValue(body []byte, pointer string) (string, bool) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff")))) // some clients send a byte order mark
 	decoder.UseNumber()
 	var value any
 	if decoder.Decode(&value) != nil {

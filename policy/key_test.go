@@ -171,3 +171,9 @@ func FuzzBodyPointer(f *testing.F) {
 		}
 	})
 }
+
+func TestAByteOrderMarkDoesNotHideTheKey(t *testing.T) {
+	if value, found := bodyValue([]byte("\ufeff{\"orderId\": \"A1\"}"), "/orderId"); !found || value != "sA1" {
+		t.Errorf("%q, %v", value, found)
+	}
+}
