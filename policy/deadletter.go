@@ -144,7 +144,7 @@ func (k *keeper) message(x *Exchange) dlq.Message {
 
 func (k *keeper) isPrivate(name string) bool {
 	for _, p := range k.private {
-		if equalFold(p, name) {
+		if strings.EqualFold(p, name) {
 			return true
 		}
 	}

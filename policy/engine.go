@@ -23,7 +23,6 @@ type engine struct {
 	transport *http.Transport
 	scheme    string
 	host      string
-	connect   time.Duration
 }
 
 const (
@@ -55,7 +54,7 @@ func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*en
 		MaxIdleConns: maxIdleConns, MaxIdleConnsPerHost: maxIdleConns, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
-	return &engine{transport: transport, scheme: upstream.Scheme, host: upstream.Host, connect: connect}, nil
+	return &engine{transport: transport, scheme: upstream.Scheme, host: upstream.Host}, nil
 }
 
 // close lets go of idle connections; those in use end with their exchanges.
@@ -107,7 +106,7 @@ func (s *sending) gotConn(info httptrace.GotConnInfo) {
 
 func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {
 	if status != http.StatusContinue && status != http.StatusSwitchingProtocols {
-		s.x.Inform(status, fieldsOf(http.Header(header)))
+		s.x.Inform(status, wire.FromHeader(header).EndToEnd())
 	}
 	return nil
 }
@@ -179,8 +178,9 @@ func (e *engine) roundTrip(ctx context.Context, stop context.CancelFunc, x *Exch
 
 // request translates the attempt for net/http, byte for byte where it lets us.
 func (e *engine) request(ctx context.Context, r *wire.Request) *http.Request {
-	req := &http.Request{Method: r.Method, URL: e.url(r.Target), Host: e.host, Header: headerOf(r.Fields),
+	req := &http.Request{Method: r.Method, URL: e.url(r.Target), Host: e.host, Header: make(http.Header, len(r.Fields)+1),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	r.Fields.AddTo(req.Header)
 	if _, ok := req.Header["User-Agent"]; !ok {
 		req.Header["User-Agent"] = []string{""} // net/http adds its own otherwise
 	}
@@ -239,7 +239,8 @@ func (e *engine) trailer(req *http.Request, r *wire.Request) {
 		if len(fields) == 0 || len(r.Body.Bytes) == 0 {
 			return
 		}
-		req.Trailer = headerOf(fields)
+		req.Trailer = http.Header{}
+		fields.AddTo(req.Trailer)
 	} else {
 		req.Trailer = http.Header{}
 		for _, f := range r.Trailer() {
@@ -265,31 +266,4 @@ func (b *trailedBody) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
-}
-
-// headerOf translates fields to net/http, whose map is keyed by canonical names. The values share one array.
-func headerOf(fields wire.Fields) http.Header {
-	header := make(http.Header, len(fields)+1)
-	values := make([]string, 0, len(fields))
-	for _, f := range fields {
-		name := textproto.CanonicalMIMEHeaderKey(f.Name)
-		if earlier, ok := header[name]; ok {
-			header[name] = append(earlier, f.Value)
-			continue
-		}
-		values = append(values, f.Value)
-		header[name] = values[len(values)-1 : len(values) : len(values)]
-	}
-	return header
-}
-
-// fieldsOf translates the fields of a response, without those that concern only the connection it came over.
-func fieldsOf(header http.Header) wire.Fields {
-	fields := make(wire.Fields, 0, len(header)+4)
-	for name, values := range header {
-		for _, value := range values {
-			fields = append(fields, wire.Field{Name: name, Value: value})
-		}
-	}
-	return fields.EndToEnd()
 }

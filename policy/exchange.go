@@ -37,7 +37,7 @@ type Exchange struct {
 	Target        string // path and query as the application sent them, without the adapter's prefix
 	Start         time.Time
 	Deadline      time.Time // of the whole exchange
-	shortened     bool      // the application shortened the deadline itself
+	shortened     bool      // its end says nothing about the external system: the application shortened it, or the sidecar has to stop
 	CorrelationID string
 	TraceID       string // from traceparent, for the log
 	Tenant, User  string
@@ -50,7 +50,6 @@ type Exchange struct {
 
 	// Facts, for Observe, letters and answers.
 	Attempts     []dlq.Attempt
-	Resends      int           // attempts after the first
 	LimitWait    time.Duration // spent waiting for tokens
 	LimitHits    int           // tokens refused
 	Idempotency  string        // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
@@ -146,7 +145,7 @@ func (x *Exchange) gone() error {
 	if context.Cause(x.Ctx) != ErrStopped {
 		return ErrCanceled
 	}
-	x.shortened = true // no failure of the external system
+	x.shortened = true
 	p := totalTimeout()
 	p.Detail = "The sidecar had to stop before the external system answered."
 	return p

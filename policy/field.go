@@ -25,12 +25,6 @@ var tokenByte = func() (t [256]bool) {
 	return t
 }()
 
-// equalFold compares field names.
-func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
-
-// cutTarget splits a target into path and query.
-func cutTarget(target string) (path, query string, found bool) { return strings.Cut(target, "?") }
-
 // reserved are the fields that frame a message, concern one connection, or are the sidecar's own: no policy may write
 // its value into them.
 var reserved = [...]string{"Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Keep-Alive",
@@ -63,10 +57,11 @@ func (s *Settings) checkFields(r Report) {
 	}
 	if s.Sign != nil {
 		uses = append(uses, use{"sign.header", s.Sign.Header})
-		if content, err := parseTemplate(s.Sign.Content); err == nil && content.uses(placeTimestamp) {
+		content, _ := parseTemplate(s.Sign.Content) // nil, and so without places, when sign.check finds it at fault
+		if content.uses(placeTimestamp) {
 			uses = append(uses, use{"sign.timestamp_header", s.Sign.TimestampHeader})
 		}
-		if content, err := parseTemplate(s.Sign.Content); err == nil && content.uses(placeID) {
+		if content.uses(placeID) {
 			uses = append(uses, use{"sign.id_header", s.Sign.IDHeader})
 		}
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
@@ -61,7 +62,7 @@ func (g *keyGuard) identify(x *Exchange) error {
 		return err
 	}
 	if key.Source != KeyFresh && x.Request.Body.Buffered() {
-		path, _, _ := cutTarget(x.Target)
+		path, _, _ := strings.Cut(x.Target, "?")
 		key.Scope = idempotency.NewScope(x.Tenant, g.adapter, x.Request.Method, path, key.Value).String()
 	}
 	x.Key = key
@@ -123,7 +124,7 @@ func (g *keyGuard) run(next Next, x *Exchange, scope idempotency.Scope, owner id
 		storeErr = g.store.Release(ctx, scope, owner)
 	}
 	settled = true
-	if storeErr != nil { // the answer stands; the claim ends with its lease, as an unknown outcome
+	if storeErr != nil { // the answer stands; for who asks next, the outcome is unknown
 		x.Idempotency, x.StoreError = "store_failed", storeErr
 	}
 	return resp, err

@@ -20,6 +20,13 @@ const maxKey = 255
 // keyFields are read in this order, after the configured one: what applications that know no adapter send.
 var keyFields = [...]string{"Idempotency-Key", "X-Idempotency-Key"}
 
+// The escapes of a structured string (RFC 9651 section 3.3.3) and of a JSON pointer (RFC 6901 section 4).
+var (
+	escapeKey     = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	unescapeKey   = strings.NewReplacer(`\"`, `"`, `\\`, `\`)
+	unescapeToken = strings.NewReplacer("~1", "/", "~0", "~")
+)
+
 // findKey returns the application's key, else one made from the call's fields, else a fresh one.
 func (c *Idempotency) findKey(x *Exchange) (Key, error) {
 	if value, found := c.sentKey(x); found {
@@ -64,7 +71,7 @@ func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
 	}
-	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(s[1 : len(s)-1])
+	return unescapeKey.Replace(s[1 : len(s)-1])
 }
 
 func validKey(s string) bool { return len(s) <= maxKey && visible(s) }
@@ -88,7 +95,7 @@ func (c *Idempotency) put(x *Exchange) {
 	}
 	value := x.Key.Value
 	if c.Format == "structured" {
-		value = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
+		value = `"` + escapeKey.Replace(value) + `"`
 	}
 	x.Request.Fields.Set(c.Header, value)
 }
@@ -155,7 +162,7 @@ func bodyValue(body []byte, pointer string) (string, bool) {
 	}
 	if pointer != "" {
 		for token := range strings.SplitSeq(pointer[1:], "/") {
-			if value = child(value, strings.NewReplacer("~1", "/", "~0", "~").Replace(token)); value == nil {
+			if value = child(value, unescapeToken.Replace(token)); value == nil {
 				return "", false
 			}
 		}

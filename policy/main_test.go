@@ -130,7 +130,6 @@ func (s *script) next(x *Exchange) (*wire.Response, error) {
 			a.Error, a.Status = attemptError(o.err), 0
 		}
 		x.Attempts = append(x.Attempts, a)
-		x.Resends = len(x.Attempts) - 1
 	}
 	if o.err != nil {
 		return nil, o.err

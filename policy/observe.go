@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
@@ -79,11 +80,10 @@ type observedStream struct {
 func (s *observedStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
-		s.err = ErrCanceled
-		if s.x.Ctx.Err() == nil {
-			broken := bad("http_response_incomplete", "The external system's response broke off.")
-			broken.Cause = err
-			s.err = broken
+		broken := bad("http_response_incomplete", "The external system's response broke off.")
+		broken.Cause = err
+		if s.err = broken; s.x.Ctx.Err() != nil {
+			s.err = s.x.gone()
 		}
 	}
 	return n, err
@@ -100,7 +100,8 @@ func (s *observedStream) Close() error {
 	case s.err != nil:
 		kind = errorType(nil, s.err)
 	case s.x.Ctx.Err() != nil:
-		s.err, kind = ErrCanceled, problem.TypeCanceled
+		s.err = s.x.gone()
+		kind = errorType(nil, s.err)
 	default:
 		kind = errorType(&wire.Response{Status: s.status}, nil)
 	}
@@ -133,8 +134,8 @@ func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType
 		m.Failure.Inc()
 		m.Errors[kind].Inc()
 	}
-	if x.Resends > 0 {
-		m.Retries.Add(float64(x.Resends))
+	if retries := len(x.Attempts) - 1; retries > 0 {
+		m.Retries.Add(float64(retries))
 	}
 	for i := range x.Attempts {
 		if x.Attempts[i].Error == "" {
@@ -178,7 +179,7 @@ func (o *observer) countLimit(x *Exchange) {
 
 // write logs the exchange: never a secret, a body or a query value.
 func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Duration, err error, kind problem.ErrorType) {
-	path, _, _ := cutTarget(x.Target)
+	path, _, _ := strings.Cut(x.Target, "?")
 	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs,
 		slog.String("adapter_id", o.host.Identity.ID), slog.String("adapter_version", o.host.Identity.Version),

@@ -138,7 +138,7 @@ func TestTheFactsOfAnExchangeArePublished(t *testing.T) {
 	w := newWatcher(t, func(s *Settings) { s.Auth = &Auth{Bearer: "env:X"} })
 	x := testExchange(t, "POST", "/", "")
 	x.Attempts = []dlq.Attempt{{Error: "upstream-timeout", Sent: true}, {Status: 503}, {Status: 200}}
-	x.Resends, x.LimitHits, x.LimitWait, x.Idempotency, x.LetterLost = 2, 1, 5, "stored", true
+	x.LimitHits, x.LimitWait, x.Idempotency, x.LetterLost = 1, 5, "stored", true
 	x.Tenant, x.User, x.TraceID, x.Operation, x.RetriesEnded, x.Unknown = "acme", "u", "t", "POST /", "budget", true
 	x.StoreError, x.SpoolError = errors.New("store"), errors.New("spool")
 	_, _ = w.stage(content(200))(x)

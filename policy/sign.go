@@ -55,7 +55,7 @@ func sign(s *Sign, h *Host, secrets *secret.Resolver) (Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer := &signer{Sign: *s, content: content, stamped: content.uses(placeTimestamp)}
+	signer := &signer{Sign: *s, content: content, stamped: content.uses(placeTimestamp), identified: content.uses(placeID)}
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			key, err := h.fetch(secrets, s.Secret, x.Tenant)
@@ -71,9 +71,10 @@ func sign(s *Sign, h *Host, secrets *secret.Resolver) (Stage, error) {
 // signer is the plain scheme, compiled.
 type signer struct {
 	Sign
-	content template
-	stamped bool
-	state   atomic.Pointer[keyed]
+	content    template
+	stamped    bool // the content uses {timestamp}
+	identified bool // the content uses {id}
+	state      atomic.Pointer[keyed]
 }
 
 // keyed are HMAC states of one key, reused: keying one costs two compressions and most of the allocations.
@@ -86,7 +87,7 @@ func (s *signer) sign(x *Exchange, key secret.Value) {
 	x.signedAt = max(time.Now().Unix(), x.lastSigned()+1) // never the same twice: providers refuse a repeated signature
 	timestamp := strconv.FormatInt(x.signedAt, 10)
 	id := ""
-	if s.content.uses(placeID) {
+	if s.identified {
 		id = dlq.NewID()
 		x.attempt.Fields.Set(s.IDHeader, id)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -59,7 +60,6 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 func (x *Exchange) record(a dlq.Attempt) *dlq.Attempt {
 	a.Number = len(x.Attempts) + 1
 	x.Attempts = append(x.Attempts, a)
-	x.Resends = len(x.Attempts) - 1
 	return &x.Attempts[len(x.Attempts)-1]
 }
 
@@ -73,9 +73,9 @@ func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x
 		_ = answer.Body.Close()
 		return nil, sending, errNotFinal
 	}
-	resp := &wire.Response{Status: answer.StatusCode, Fields: fieldsOf(answer.Header), Length: answer.ContentLength}
+	resp := &wire.Response{Status: answer.StatusCode, Fields: wire.FromHeader(answer.Header).EndToEnd(), Length: answer.ContentLength}
 	if answer.ContentLength < 0 || len(answer.Trailer) > 0 {
-		resp.Trailer = func() wire.Fields { return fieldsOf(answer.Trailer) }
+		resp.Trailer = func() wire.Fields { return wire.FromHeader(answer.Trailer).EndToEnd() }
 	}
 	body := &attemptBody{ReadCloser: answer.Body, cancel: cancel}
 	limit := t.readWhole(x, resp)
@@ -101,7 +101,9 @@ func (t *transmitter) readWhole(x *Exchange, resp *wire.Response) int64 {
 func retriable(resp *wire.Response) bool { return judgements[classify(resp, nil)].retry != "" }
 
 func isEventStream(resp *wire.Response) bool {
-	return len(resp.Fields.Get("Content-Type")) >= 17 && equalFold(resp.Fields.Get("Content-Type")[:17], "text/event-stream")
+	const eventStream = "text/event-stream"
+	contentType := resp.Fields.Get("Content-Type")
+	return len(contentType) >= len(eventStream) && strings.EqualFold(contentType[:len(eventStream)], eventStream)
 }
 
 // readUpTo reads the body into Content. A body beyond the limit is passed on as a stream that starts with what was read.

@@ -48,11 +48,9 @@ func (c *problemConn) Write(p []byte) (int, error) {
 
 // malformed renders a whole answer that keeps net/http's status.
 func malformed(status []byte) []byte {
-	resp := problem.New(problem.InvalidRequest, "The request is not valid HTTP.").Render(problem.Exchange{})
-	code := string(status[:3])
-	if n, err := strconv.Atoi(code); err == nil {
-		resp.Content = bytes.Replace(resp.Content, []byte(`"status":400`), []byte(`"status":`+strconv.Itoa(n)), 1)
-	}
+	p := problem.New(problem.InvalidRequest, "The request is not valid HTTP.")
+	p.Code, _ = strconv.Atoi(string(status[:3])) // 0, and so 400, if it were no number
+	resp := p.Render(problem.Exchange{})
 	var b bytes.Buffer
 	b.WriteString(statusLine)
 	reason, _, _ := bytes.Cut(status, []byte(":")) // what follows repeats parts of the request

@@ -4,7 +4,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +35,7 @@ func (r *reply) inform(status int, fields wire.Fields) {
 	header := r.w.Header()
 	final := maps.Clone(header) // Connection, when the connection must end
 	clear(header)
-	put(header, fields)
+	fields.AddTo(header)
 	r.w.WriteHeader(status)
 	clear(header)
 	maps.Copy(header, final)
@@ -66,7 +65,7 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 		resp.Fields.Add("Via", "1.1 "+r.pseudonym)
 	}
 	header := r.w.Header()
-	put(header, resp.Fields)
+	resp.Fields.AddTo(header)
 	for _, ours := range [...]string{"X-Correlation-Id", "X-Dead-Letter-Id", "X-Dead-Letter"} { // as net/http spells them
 		delete(header, ours)
 	}
@@ -154,20 +153,6 @@ func (r *reply) stream(resp *wire.Response, deadline time.Time) {
 func (r *reply) trailer(fields wire.Fields) {
 	for _, f := range fields {
 		r.w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
-	}
-}
-
-// put adds fields to a header.
-func put(header http.Header, fields wire.Fields) {
-	values := make([]string, 0, len(fields))
-	for _, f := range fields {
-		name := textproto.CanonicalMIMEHeaderKey(f.Name)
-		if earlier, ok := header[name]; ok {
-			header[name] = append(earlier, f.Value)
-			continue
-		}
-		values = append(values, f.Value)
-		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 }
 

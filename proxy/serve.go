@@ -14,7 +14,8 @@ import (
 // serve answers one call that came to the listener of this key.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, came string) {
 	x := &policy.Exchange{Ctx: r.Context(), Start: time.Now()}
-	x.Request = wire.Request{Method: r.Method, Fields: requestFields(r), Body: requestBody(r)}
+	fields := wire.FromHeader(r.Header, "Content-Length", "Expect").EndToEnd() // framing and expectations are ours to make anew
+	x.Request = wire.Request{Method: r.Method, Fields: fields, Body: requestBody(r)}
 	x.CorrelationID = policy.Correlate(x.Request.Fields)
 	x.Target, _ = originForm(r.RequestURI) // for the log, until the adapter is known
 	reply := &reply{w: w, head: r.Method == http.MethodHead, pseudonym: s.pseudonym}
@@ -89,20 +90,6 @@ func (s *Server) refuse(reply *reply, x *policy.Exchange, p *problem.Problem) {
 		slog.Int("status", p.Status()), slog.Int("attempts", 0), slog.String("correlation_id", x.CorrelationID),
 		slog.String("error_type", string(p.ErrorType())), slog.String("error", string(p.Kind)))
 	reply.send(x, nil, p)
-}
-
-// requestFields takes the end-to-end fields of a request. Framing and expectations are ours to make anew.
-func requestFields(r *http.Request) wire.Fields {
-	fields := make(wire.Fields, 0, len(r.Header)+6)
-	for name, values := range r.Header {
-		if name == "Content-Length" || name == "Expect" {
-			continue
-		}
-		for _, value := range values {
-			fields = append(fields, wire.Field{Name: name, Value: value})
-		}
-	}
-	return fields.EndToEnd()
 }
 
 func requestBody(r *http.Request) wire.Body {

@@ -12,6 +12,7 @@ import (
 // Problem is a failure the sidecar answers for. It never holds a secret, a body or a query value.
 type Problem struct {
 	Kind       Kind
+	Code       int           // HTTP status; 0 takes the kind's
 	Detail     string        // a sentence for the application's developer
 	Type       ErrorType     // "" takes the kind's
 	ProxyError string        // "" takes the kind's; RFC 9209 section 2.3
@@ -45,7 +46,12 @@ func (p *Problem) Error() string {
 func (p *Problem) Unwrap() error { return p.Cause }
 
 // Status is the HTTP status of the answer.
-func (p *Problem) Status() int { return entryOf(p.Kind).Status }
+func (p *Problem) Status() int {
+	if p.Code != 0 {
+		return p.Code
+	}
+	return entryOf(p.Kind).Status
+}
 
 // ErrorType is what metrics, letters and logs say.
 func (p *Problem) ErrorType() ErrorType {
@@ -86,7 +92,7 @@ const ContentType = "application/problem+json"
 func (p *Problem) Render(x Exchange) *wire.Response {
 	e := entryOf(p.Kind)
 	content, err := json.Marshal(document{
-		Type: "urn:integration-sidecar:problem:" + string(e.Kind), Title: e.Title, Status: e.Status, Detail: p.Detail,
+		Type: "urn:integration-sidecar:problem:" + string(e.Kind), Title: e.Title, Status: p.Status(), Detail: p.Detail,
 		AdapterID: x.AdapterID, CorrelationID: x.CorrelationID, Attempts: x.Attempts, Retryable: p.Retryable(),
 		LetterID: x.LetterID, Errors: p.Errors,
 	})
@@ -102,7 +108,7 @@ func (p *Problem) Render(x Exchange) *wire.Response {
 		fields.Add("Allow", strings.Join(p.Allow, ", "))
 	}
 	fields = append(fields, p.Fields...)
-	return &wire.Response{Status: e.Status, Fields: fields, Content: content}
+	return &wire.Response{Status: p.Status(), Fields: fields, Content: content}
 }
 
 // proxyStatus renders RFC 9209: who answered, and why.
