@@ -44,6 +44,7 @@ func (a *app) run(file string) error {
 	if err != nil {
 		return err
 	}
+	limitProcessors(a.getenv)
 	p, err := start(doc, a.stdout)
 	if err != nil {
 		return err
