@@ -173,14 +173,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = errors.New("calls were still in flight when the drain time ended")
 	}
 	s.cancel(policy.ErrStopped)
+	answered := false
 	select {
-	case <-idle: // also what was cut off has been answered
+	case <-idle: // what was cut off has its answer too; it may still be on its way out
+		answered = true
 	case <-time.After(closeGrace):
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.listeners {
-		l.close(err == nil)
+		l.close(answered)
 	}
 	if snapshot := s.snapshot.Load(); snapshot != nil {
 		snapshot.retire(&Snapshot{})
