@@ -17,7 +17,7 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 
 // layers are the packages from the bottom up: imports point down only. Those on one line know nothing of each other.
 var layers = [][]string{
-	{"internal/groupcommit", "internal/secret", "internal/wire", "internal/units", "."},
+	{"internal/groupcommit", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
 	{"internal/problem"},
 	{"dlq", "internal/idempotency", "internal/telemetry"},
 	{"policy"},

@@ -1,0 +1,219 @@
+// Package shared is what the sidecars of one application have in common: a Redis, one server, a master behind
+// sentinels, or a cluster.
+//
+// Redis is never allowed to cost a call more than a small budget, nor to fail one. Every command has a deadline; a
+// breaker stops asking a Redis that does not answer, and a prober, not a call, finds out that it answers again. Who
+// needs shared state decides what to do without it: see idempotency.Redis and policy.Limiter.
+//
+// All changes are made by scripts of one key each, with the time of Redis, because the clocks of pods differ. Every
+// script may run twice with the same arguments: a cluster client sends a command again when its connection broke.
+package shared
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// DefaultBudget is the longest an exchange waits for Redis in all, when nothing else is configured.
+const DefaultBudget = 100 * time.Millisecond
+
+// ErrDown is returned, at once, while Redis does not answer.
+var ErrDown = errors.New("Redis is down") //nolint:staticcheck // a name
+
+// Config says which Redis to use, and how.
+type Config struct {
+	// Addresses are host:port of the server, of the cluster's nodes, or of the sentinels when MasterName is set.
+	Addresses  []string
+	MasterName string
+	// Cluster tells that a single address leads to a cluster; several without MasterName always do.
+	Cluster bool
+	// Username and Password are asked for at each new connection, so that a changed secret is followed; nil: none.
+	Username string
+	Password func() (string, error)
+	// SentinelUsername and SentinelPassword are for the sentinels themselves, read once.
+	SentinelUsername, SentinelPassword string
+	TLS                                *tls.Config // nil: none
+	// Prefix begins every key; sidecars with the same prefix and Redis share their state.
+	Prefix string
+	// Budget is the longest any one command may take; default DefaultBudget.
+	Budget time.Duration
+	// Changed is told when Redis stops and starts answering; why is nil when it does. nil: nobody wants to know.
+	Changed func(up bool, why error)
+	// Observe is told of every command: how long it took and what came of it. Commands refused with ErrDown took no
+	// time. nil: nobody wants to know.
+	Observe func(took time.Duration, err error)
+}
+
+// Client runs scripts in Redis. Its methods are safe for concurrent use.
+type Client struct {
+	config Config
+	redis  redis.UniversalClient
+	gate   gate
+
+	stop   context.CancelFunc
+	probes sync.WaitGroup
+}
+
+// Open starts to use Redis. It does not wait for it: whether Redis answers is seen at the first command or probe.
+func Open(c Config) (*Client, error) {
+	if len(c.Addresses) == 0 {
+		return nil, errors.New("redis: no address")
+	}
+	if c.Budget <= 0 {
+		c.Budget = DefaultBudget
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	client := &Client{config: c, redis: redis.NewUniversalClient(c.options()), stop: stop}
+	client.gate.changed = c.Changed
+	client.probes.Go(func() { client.probe(ctx) })
+	return client, nil
+}
+
+func (c Config) options() *redis.UniversalOptions {
+	o := &redis.UniversalOptions{
+		Addrs: c.Addresses, MasterName: c.MasterName, IsClusterMode: c.Cluster, TLSConfig: c.TLS,
+		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
+		Username:   c.Username,
+		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, // or it retries on its own and waits past every deadline
+		DialTimeout: c.Budget, ReadTimeout: c.Budget, WriteTimeout: c.Budget, PoolTimeout: c.Budget,
+		PoolSize: poolSize, MaxIdleConns: poolSize, ConnMaxIdleTime: 5 * time.Minute,
+		ReadBufferSize: bufferSize, WriteBufferSize: bufferSize, PipelinePoolSize: -1,
+		Protocol: 2, DisableIdentity: true, // one round trip to set up a connection, none with neither user nor password
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if c.Password != nil {
+		o.CredentialsProviderContext = func(context.Context) (string, string, error) {
+			password, err := c.Password()
+			return c.Username, password, err
+		}
+	}
+	return o
+}
+
+const (
+	poolSize   = 32      // connections per node: enough for some 100,000 commands a second
+	bufferSize = 4 << 10 // bytes, twice per connection: commands are short
+)
+
+// Close ends the probes and the connections.
+func (c *Client) Close() error {
+	c.stop()
+	c.probes.Wait()
+	return c.redis.Close()
+}
+
+// Up reports whether Redis is asked. While it is not, every command returns ErrDown at once.
+func (c *Client) Up() bool { return c.gate.up() }
+
+// Budget is the longest any one command may take.
+func (c *Client) Budget() time.Duration { return c.config.Budget }
+
+// Key joins parts to a key of this application.
+func (c *Client) Key(parts ...string) string {
+	return c.config.Prefix + ":" + strings.Join(parts, ":")
+}
+
+// A Script runs in Redis, on one key.
+type Script struct{ inner *redis.Script }
+
+// NewScript returns the script with this source, in Lua.
+func NewScript(source string) *Script { return &Script{redis.NewScript(source)} }
+
+// A Call is one run of a script.
+type Call struct {
+	Script *Script
+	Key    string
+	Args   []any
+}
+
+// Run runs a script on a key, within the budget or ctx, whichever ends first, and returns its reply: nil, int64,
+// string or []any. An error means that nobody knows whether it ran.
+func (c *Client) Run(ctx context.Context, s *Script, key string, args ...any) (any, error) {
+	var reply any
+	err := c.ask(ctx, func(ctx context.Context) (err error) {
+		reply, err = s.inner.Run(ctx, c.redis, []string{key}, args...).Result()
+		return err
+	})
+	return reply, err
+}
+
+// A Reply is what came of one of several calls.
+type Reply struct {
+	Value any
+	Err   error
+}
+
+// RunAll runs several calls in as few round trips as there are nodes, in no promised order.
+func (c *Client) RunAll(ctx context.Context, calls []Call) []Reply {
+	replies := make([]Reply, len(calls))
+	err := c.ask(ctx, func(ctx context.Context) error {
+		pipe := c.redis.Pipeline()
+		commands := make([]*redis.Cmd, len(calls))
+		for i, call := range calls {
+			commands[i] = call.Script.inner.EvalSha(ctx, pipe, []string{call.Key}, call.Args...)
+		}
+		_, err := pipe.Exec(ctx)
+		for i, command := range commands {
+			replies[i].Value, replies[i].Err = command.Result()
+			if redis.HasErrorPrefix(replies[i].Err, "NOSCRIPT") {
+				replies[i].Value, replies[i].Err = calls[i].Script.inner.Run(ctx, c.redis, []string{calls[i].Key}, calls[i].Args...).Result()
+				err = replies[i].Err
+			}
+		}
+		return err
+	})
+	for i := range replies {
+		switch {
+		case replies[i].Err == redis.Nil:
+			replies[i].Err = nil
+		case replies[i].Err == nil && replies[i].Value == nil && err != nil:
+			replies[i].Err = err
+		}
+	}
+	return replies
+}
+
+// ask runs one command if Redis is up, and judges what came of it.
+func (c *Client) ask(ctx context.Context, command func(context.Context) error) error {
+	if !c.gate.up() {
+		return c.observe(0, ErrDown)
+	}
+	return c.attempt(ctx, command)
+}
+
+func (c *Client) attempt(ctx context.Context, command func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, c.config.Budget)
+	defer cancel()
+	start := time.Now()
+	err := command(limited)
+	took := time.Since(start)
+	if err == redis.Nil {
+		err = nil
+	}
+	switch {
+	case err == nil:
+		c.gate.succeeded()
+	case ctx.Err() != nil && took < c.config.Budget/2: // the caller had no time left, or left: that says nothing of Redis
+	default:
+		c.gate.failed(err)
+	}
+	return c.observe(took, err)
+}
+
+func (c *Client) observe(took time.Duration, err error) error {
+	if c.config.Observe != nil {
+		c.config.Observe(took, err)
+	}
+	if err != nil && err != ErrDown {
+		return fmt.Errorf("ask Redis: %w", err)
+	}
+	return err
+}

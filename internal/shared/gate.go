@@ -1,0 +1,85 @@
+package shared
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A gate is the breaker in front of Redis. Calls close it by failing, one after the other; only the prober opens it,
+// so that no call has to find out, at its own cost, whether Redis is back.
+type gate struct {
+	changed func(up bool, why error)
+	down    atomic.Bool
+
+	mu       sync.Mutex
+	failures int // in a row
+	passes   int // of the prober in a row, while down
+	since    time.Time
+	why      error
+	warning  string
+}
+
+const (
+	failuresToClose = 3
+	passesToOpen    = 2
+)
+
+func (g *gate) up() bool { return !g.down.Load() }
+
+func (g *gate) succeeded() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failures = 0
+	if g.down.Load() {
+		return // a late answer from before: the prober decides
+	}
+	g.why = nil
+}
+
+func (g *gate) failed(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failures++
+	g.passes, g.why = 0, err
+	if g.failures < failuresToClose || g.down.Load() {
+		return
+	}
+	g.since = time.Now()
+	g.down.Store(true)
+	g.tell(false, err)
+}
+
+// passed is the prober's success while the gate is closed.
+func (g *gate) passed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.passes++; g.passes < passesToOpen {
+		return
+	}
+	g.passes, g.failures, g.why, g.since = 0, 0, nil, time.Now()
+	g.down.Store(false)
+	g.tell(true, nil)
+}
+
+func (g *gate) tell(up bool, why error) {
+	if g.changed != nil {
+		g.changed(up, why)
+	}
+}
+
+// Status is how Redis is.
+type Status struct {
+	Up      bool
+	Since   time.Time // of the last change; zero when there was none
+	Why     error     // the last failure of a Redis that is down or about to be
+	Warning string    // what is wrong with its settings
+}
+
+// Status returns how Redis is now.
+func (c *Client) Status() Status {
+	g := &c.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return Status{Up: g.up(), Since: g.since, Why: g.why, Warning: g.warning}
+}

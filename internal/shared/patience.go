@@ -1,0 +1,29 @@
+package shared
+
+import (
+	"context"
+	"time"
+)
+
+// Patience is the time that one exchange may still spend waiting for Redis. The zero value has no bound: there is no
+// Redis, and what is local is waited for. It belongs to one goroutine.
+type Patience struct {
+	bounded bool
+	left    time.Duration
+}
+
+// NewPatience returns patience for budget in all.
+func NewPatience(budget time.Duration) Patience { return Patience{bounded: true, left: budget} }
+
+// Spend returns a context that ends when patience does, or with ctx. done must be called when the wait is over.
+func (p *Patience) Spend(ctx context.Context) (waiting context.Context, done func()) {
+	if !p.bounded {
+		return ctx, func() {}
+	}
+	start := time.Now()
+	waiting, cancel := context.WithTimeout(ctx, max(p.left, 0))
+	return waiting, func() {
+		cancel()
+		p.left -= time.Since(start)
+	}
+}

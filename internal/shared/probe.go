@@ -1,0 +1,72 @@
+package shared
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+const (
+	probeWhenUp   = time.Second
+	probeWhenDown = 200 * time.Millisecond
+	probeKeyTTL   = time.Minute
+)
+
+// probe writes to Redis now and then until ctx ends. It writes because a full Redis, and a master that has become a
+// replica, still answer whoever only reads. Pods do not probe in step: each pause is up to a quarter longer.
+func (c *Client) probe(ctx context.Context) {
+	looked := false
+	for {
+		wasUp := c.gate.up()
+		err := c.attempt(ctx, func(ctx context.Context) error {
+			return c.redis.Set(ctx, c.Key("probe"), "1", probeKeyTTL).Err()
+		})
+		if err == nil && !wasUp {
+			c.gate.passed()
+		}
+		if err == nil && !looked {
+			looked = c.lookAtSettings(ctx)
+		}
+		pause := probeWhenUp
+		if !c.gate.up() {
+			pause = probeWhenDown
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause + rand.N(pause/4)):
+		}
+	}
+}
+
+// lookAtSettings warns of a Redis that may throw away keys before their time: a used key would look unused.
+func (c *Client) lookAtSettings(ctx context.Context) (looked bool) {
+	info, err := "", error(nil)
+	_ = c.attempt(ctx, func(ctx context.Context) error {
+		info, err = c.redis.Info(ctx, "memory").Result()
+		return nil // not being allowed to ask says nothing of Redis
+	})
+	if err != nil {
+		return false
+	}
+	policy := field(info, "maxmemory_policy")
+	if policy == "" || policy == "noeviction" || field(info, "maxmemory") == "0" {
+		return true
+	}
+	c.gate.mu.Lock()
+	c.gate.warning = fmt.Sprintf("maxmemory-policy is %s: Redis may forget used keys and limits when it is full; set noeviction", policy)
+	c.gate.mu.Unlock()
+	return true
+}
+
+// field finds name in what INFO says.
+func field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
