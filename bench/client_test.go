@@ -93,7 +93,7 @@ func serveUpstream(t *testing.T) string {
 
 func TestUpstreamAnswersEveryWorkload(t *testing.T) {
 	direct := &target{name: nameDirect, addr: serveUpstream(t)}
-	if err := direct.check(); err != nil {
+	if err := direct.check(1); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -101,12 +101,19 @@ func TestUpstreamAnswersEveryWorkload(t *testing.T) {
 func TestUpstreamEchoesTheHeadItReceived(t *testing.T) {
 	addr := serveUpstream(t)
 	marked := &target{name: nameSidecar, addr: addr, evidence: []string{"content-length: 1024"}}
-	if err := marked.check(); err != nil {
+	if err := marked.check(1); err != nil {
 		t.Fatal(err)
 	}
 	marked.evidence = sidecarMarks()
-	if err := marked.check(); err == nil || !strings.Contains(err.Error(), "x-idempotency-key") {
+	if err := marked.check(1); err == nil || !strings.Contains(err.Error(), "x-idempotency-key") {
 		t.Fatalf("a request without the sidecar's marks passed: %v", err)
+	}
+}
+
+func TestATargetThatForgetsKeysIsFound(t *testing.T) {
+	forgetful := &target{name: nameSidecar, addr: serveUpstream(t), keeps: true}
+	if err := forgetful.check(1); err == nil || !strings.Contains(err.Error(), "keys are not kept") {
+		t.Fatalf("error %v", err)
 	}
 }
 

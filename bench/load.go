@@ -34,12 +34,13 @@ func runLoad(args []string, stdin io.Reader, stdout io.Writer) error {
 	addr := flags.String("addr", "", "address")
 	name := flags.String("workload", "GET", "workload")
 	conns := flags.Int("conns", 32, "connections")
+	number := flags.Int("slice", 0, "number of the slice, for its keys")
 	warmup := flags.Duration("warmup", 0, "unmeasured time")
 	duration := flags.Duration("duration", time.Second, "measured time")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	workers, err := connect(*addr, *name, *conns, time.Now().Add(*warmup+*duration+callGrace))
+	workers, err := connect(*addr, *name, *conns, *number, time.Now().Add(*warmup+*duration+callGrace))
 	if err != nil {
 		return err
 	}
@@ -66,11 +67,12 @@ type worker struct {
 	client    *client
 	workload  *workload
 	request   []byte
+	key       *key // in request; nil when the workload has none
 	latencies *histogram
 	err       error
 }
 
-func connect(addr, name string, conns int, deadline time.Time) ([]*worker, error) {
+func connect(addr, name string, conns, slice int, deadline time.Time) ([]*worker, error) {
 	for _, w := range workloads() {
 		if w.name != name {
 			continue
@@ -81,7 +83,8 @@ func connect(addr, name string, conns int, deadline time.Time) ([]*worker, error
 			if err != nil {
 				return nil, fmt.Errorf("connection %d of %d: %w", i+1, conns, err)
 			}
-			workers[i] = &worker{client: c, workload: &w, request: w.request(addr, "call")}
+			request := w.request(addr, "call")
+			workers[i] = &worker{client: c, workload: &w, request: request, key: keyIn(request, slice, i)}
 		}
 		return workers, nil
 	}
@@ -114,6 +117,7 @@ func drive(workers []*worker, d time.Duration) loadResult {
 func (w *worker) run(end time.Time) {
 	w.latencies = newHistogram()
 	for before := time.Now(); before.Before(end); {
+		w.key.renew()
 		if w.err = w.client.expect(w.workload, w.request); w.err != nil {
 			return
 		}

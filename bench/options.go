@@ -19,6 +19,7 @@ const (
 	namePooled     = "httputil-pool"
 	nameSidecar    = "sidecar"
 	nameSidecarLog = "sidecar-log"
+	nameRedis      = "sidecar-redis"
 )
 
 // options are what the command line chooses.
@@ -35,7 +36,7 @@ type options struct {
 }
 
 func allNames() []string {
-	return []string{nameDirect, nameNginx, nameHAProxy, nameHTTPUtil, namePooled, nameSidecar, nameSidecarLog}
+	return []string{nameDirect, nameNginx, nameHAProxy, nameHTTPUtil, namePooled, nameSidecar, nameSidecarLog, nameRedis}
 }
 
 // defaultNames leave out the pooled yardstick: no target is held against it, and every target takes its share of

@@ -71,9 +71,14 @@ func (p *process) stop() {
 func (p *process) awaitAnswer(ctx context.Context, addr string) error {
 	get := workloads()[0]
 	request := get.request(addr, "call")
+	return p.await(ctx, func(deadline time.Time) error { return tryOnce(addr, &get, request, deadline) })
+}
+
+// await tries until it succeeds, the process ends, or startLimit is over.
+func (p *process) await(ctx context.Context, try func(deadline time.Time) error) error {
 	deadline := time.Now().Add(startLimit)
 	for {
-		err := tryOnce(addr, &get, request, deadline)
+		err := try(deadline)
 		if err == nil {
 			return nil
 		}

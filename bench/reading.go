@@ -15,7 +15,8 @@ const helperProcs = "GOMAXPROCS=2"
 type reading struct {
 	cpu    time.Duration
 	memory memory
-	log    int64 // bytes
+	log    int64     // bytes
+	redis  *redisUse // nil for a target without Redis
 }
 
 // read takes all meters of a target; without a process they stay zero.
@@ -35,7 +36,11 @@ func (t *target) read() (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
-	return reading{cpu: cpu, memory: m, log: info.Size()}, nil
+	r := reading{cpu: cpu, memory: m, log: info.Size()}
+	if t.redis != nil {
+		r.redis, err = t.redis.read()
+	}
+	return r, err
 }
 
 // cutLog empties the log, which at a line per call would fill the disk of a long run.

@@ -48,8 +48,16 @@ func sample(cpu map[string]float64, peak int64) *bench {
 				s.target.process = &process{}
 				s.target.startup = []time.Duration{time.Millisecond}
 			}
-			for _, w := range workloads() {
-				s.slices[w.name] = []slice{sliceOf(c)}
+			s.target.keeps = name == nameSidecar || name == nameRedis
+			use := (*redisUse)(nil)
+			if name == nameRedis {
+				s.target.redis = &redis{}
+				use = &redisUse{CPU: 5 * time.Millisecond, EvalSHA: 990, Eval: 10, Reads: 200}
+			}
+			for _, w := range s.target.workloads() {
+				one := sliceOf(c)
+				one.Redis = use
+				s.slices[w.name] = []slice{one}
 			}
 			b.series = append(b.series, s)
 		}
@@ -99,6 +107,44 @@ func TestReportIsEnforcedOnlyWhenAsked(t *testing.T) {
 	}
 }
 
+func TestRedisIsHeldAgainstTheSidecarWithout(t *testing.T) {
+	b := sample(map[string]float64{nameSidecar: 20, nameRedis: 50}, 20e6)
+	r := newReport(b, host{}, host{})
+	last := r.Calls[len(r.Calls)-1]
+	if last.Target != nameRedis || last.Workload != namePostKey || *last.Redis != (shared{
+		VsSidecar: last.Redis.VsSidecar, CPU: 5, EvalSHA: 0.99, Eval: 0.01, RoundTrips: 0.2,
+	}) || *last.Redis.VsSidecar != (ratios{CPU: 2.5, CallRate: 1, P50: 1, P99: 1}) {
+		t.Fatalf("%+v", last)
+	}
+	var out bytes.Buffer
+	if err := r.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"sidecar-redis ×sidecar", "0.990", "PASS       sidecar-redis POST-key: round trips to Redis per call at most 3"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestRoundTripsAreJudgedByWhatACallNeeds(t *testing.T) {
+	for _, tt := range []struct {
+		workload int
+		reads    int64
+		want     string
+	}{{0, 1000, pass}, {0, 1005, pass}, {0, 1100, miss}, {1, 2000, miss}, {2, 3000, pass}, {2, 4000, miss}} {
+		b := sample(map[string]float64{nameRedis: 50}, 20e6)
+		w := workloads()[tt.workload]
+		b.series[0].slices[w.name][0].Redis = &redisUse{Reads: tt.reads}
+		if v := b.judgeRoundTrips(w); v.Result != tt.want {
+			t.Errorf("%s with %d reads in 1000 calls: %+v", w.name, tt.reads, v)
+		}
+	}
+	if v := sample(nil, 0).judgeRoundTrips(workloads()[0]); v.Result != notJudged {
+		t.Errorf("without Redis: %+v", v)
+	}
+}
+
 func TestReportAsJSON(t *testing.T) {
 	b := sample(map[string]float64{nameDirect: 0, nameHTTPUtil: 40, nameSidecar: 20}, 20e6)
 	var out bytes.Buffer
@@ -109,7 +155,7 @@ func TestReportAsJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back.Calls) != 6 || back.Calls[2].CPU != 20 || back.Calls[2].VsHTTPUtil.CPU != 0.5 || back.Calls[0].VsNginx != nil {
+	if len(back.Calls) != 7 || back.Calls[6].Workload != namePostKey || back.Calls[6].VsHTTPUtil != nil || back.Calls[2].CPU != 20 || back.Calls[2].VsHTTPUtil.CPU != 0.5 || back.Calls[0].VsNginx != nil {
 		t.Fatalf("%+v", back.Calls)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // newNginx is nginx with one worker and kept connections on both sides. Its limit of requests per connection is
 // lifted: else it would close each connection after 1000 calls, and that is not what is compared.
 func newNginx(ctx context.Context, s *site) (*target, error) {
-	binary, about, err := installed(ctx, "nginx", "-v")
+	binary, about, err := installed(ctx, nameNginx, "nginx", "-v")
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ http {
 
 // newHAProxy is HAProxy with one thread and kept connections on both sides, in the foreground without a master.
 func newHAProxy(ctx context.Context, s *site) (*target, error) {
-	binary, about, err := installed(ctx, "haproxy", "-v")
+	binary, about, err := installed(ctx, nameHAProxy, "haproxy", "-v")
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +113,8 @@ backend bench
   server upstream {upstream}
 `
 
-// installed finds a proxy and asks for its version.
-func installed(ctx context.Context, name, versionFlag string) (path, about string, err error) {
+// installed finds the program a target needs and asks for its version.
+func installed(ctx context.Context, target, name, versionFlag string) (path, about string, err error) {
 	// Debian puts servers where an ordinary user's PATH does not look.
 	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
 		if path, err = exec.LookPath(candidate); err == nil {
@@ -122,7 +122,7 @@ func installed(ctx context.Context, name, versionFlag string) (path, about strin
 		}
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("%s is not installed: run bench/setup.sh, or leave it out with -without %s", name, name)
+		return "", "", fmt.Errorf("%s is not installed: run bench/setup.sh, or leave it out with -without %s", name, target)
 	}
 	output, err := exec.CommandContext(ctx, path, versionFlag).CombinedOutput()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 func TestAMissingProxyIsAnErrorThatSaysWhatToDo(t *testing.T) {
-	_, _, err := installed(context.Background(), "no-such-proxy", "-v")
-	if err == nil || !strings.Contains(err.Error(), "bench/setup.sh") || !strings.Contains(err.Error(), "-without no-such-proxy") {
+	_, _, err := installed(context.Background(), "rival", "no-such-proxy", "-v")
+	if err == nil || !strings.Contains(err.Error(), "bench/setup.sh") || !strings.Contains(err.Error(), "-without rival") {
 		t.Fatalf("error %v", err)
 	}
 }

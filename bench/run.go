@@ -18,6 +18,7 @@ type series struct {
 	target *target
 	idle   memory
 	loaded memory // peak since idle
+	keyed  memory // the same after the calls with keys
 	slices map[string][]slice
 }
 
@@ -27,6 +28,7 @@ type bench struct {
 	site    *site
 	series  []*series
 	note    io.Writer
+	numbers int // of slices and checks so far
 }
 
 // runBench measures and reports. Whatever it started is ended when it returns, interrupted or not.
@@ -98,61 +100,17 @@ func (b *bench) add(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return t.check()
+	return t.check(b.number())
+}
+
+// number is a new one for each slice and check of the run: keys begin with it, and so are used once.
+func (b *bench) number() int {
+	b.numbers++
+	return b.numbers
 }
 
 func (b *bench) stop() {
 	for _, s := range b.series {
 		s.target.stop()
 	}
-}
-
-// measure goes round after round over all targets and workloads. Each round begins with the next target, so that
-// none always runs at the same moment after the same neighbour.
-func (b *bench) measure(ctx context.Context) error {
-	time.Sleep(settle)
-	for _, s := range b.series {
-		if err := s.readIdle(); err != nil {
-			return err
-		}
-	}
-	for round := range b.options.rounds {
-		fmt.Fprintf(b.note, "round %d of %d\n", round+1, b.options.rounds)
-		for i := range b.series {
-			s := b.series[(i+round)%len(b.series)]
-			for _, w := range workloads() {
-				one, err := b.slice(ctx, s.target, w.name)
-				if err != nil {
-					return fmt.Errorf("%s %s: %w", s.target.name, w.name, err)
-				}
-				one.Round = round + 1
-				s.slices[w.name] = append(s.slices[w.name], one)
-			}
-		}
-	}
-	for _, s := range b.series {
-		if err := s.readLoaded(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *series) readIdle() (err error) {
-	if s.target.process == nil {
-		return nil
-	}
-	if s.idle, err = memoryOf(s.target.process.pid); err != nil {
-		return err
-	}
-	// Where the kernel does not allow it, the peak is that of the whole run: never lower than that of the load.
-	_ = resetPeak(s.target.process.pid)
-	return nil
-}
-
-func (s *series) readLoaded() (err error) {
-	if s.target.process != nil {
-		s.loaded, err = memoryOf(s.target.process.pid)
-	}
-	return err
 }

@@ -1,16 +1,17 @@
 #!/bin/sh
-# Installs the proxies the bench compares with, where they are missing. Needs Debian or Ubuntu, and root or sudo.
+# Installs the proxies the bench compares with, and redis-server, where they are missing. Needs Debian or Ubuntu, and root or sudo.
 set -eu
 PATH="$PATH:/usr/sbin:/usr/local/sbin"
 
 missing=""
 command -v nginx >/dev/null || missing="$missing nginx-light"
 command -v haproxy >/dev/null || missing="$missing haproxy"
+command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -n "$missing" ] || exit 0
 
 fail() {
 	echo "bench/setup.sh: $1" >&2
-	echo "bench/setup.sh: install$missing by hand, or leave targets out: go run ./bench -without nginx,haproxy" >&2
+	echo "bench/setup.sh: install$missing by hand, or leave targets out: go run ./bench -without nginx,haproxy,sidecar-redis" >&2
 	exit 1
 }
 
@@ -21,7 +22,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	root="sudo"
 fi
 
-# The packages would start their services at once, on port 80. This is Debian's way to say no.
+# The packages would start their services at once, on port 80 or 6379. This is Debian's way to say no.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	trap '$root rm -f "$policy"' EXIT

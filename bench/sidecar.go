@@ -19,8 +19,32 @@ const (
 )
 
 // newSidecar is the sidecar with every policy on, none of which has a reason to interfere: the limit is out of
-// reach, nothing fails, each POST gets a fresh key.
+// reach, nothing fails, no key comes twice.
 func newSidecar(ctx context.Context, name string, s *site) (*target, error) {
+	t, err := s.sidecarWith(ctx, name, "")
+	if err != nil {
+		return nil, err
+	}
+	t.keeps = name == nameSidecar // the same store with a log would only prolong the run
+	return t, nil
+}
+
+// newSidecarRedis is the same sidecar with its keys and its bucket in a Redis of its own.
+func newSidecarRedis(ctx context.Context, s *site) (*target, error) {
+	r, err := newRedis(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.sidecarWith(ctx, nameRedis, "redis: { addresses: ["+r.addr+"] }\n")
+	if err != nil {
+		return nil, err
+	}
+	t.about, t.keeps, t.redis = t.about+", "+r.about, true, r
+	return t, nil
+}
+
+// sidecarWith is the sidecar of that name, with more lines in its configuration.
+func (s *site) sidecarWith(ctx context.Context, name, more string) (*target, error) {
 	binary, err := s.sidecarBinary(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +68,7 @@ func newSidecar(ctx context.Context, name string, s *site) (*target, error) {
 	config := strings.NewReplacer("{proxy}", addrs[0], "{admin}", addrs[1], "{probes}", addrs[2],
 		"{spool}", spool, "{level}", level, "{upstream}", s.upstream).Replace(sidecarConfig)
 	file := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config+more), 0o600); err != nil {
 		return nil, err
 	}
 	return &target{name: name, about: "all policies, log_level " + level, addr: addrs[0], evidence: sidecarMarks(), logs: level == "info", program: &program{

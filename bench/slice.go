@@ -23,11 +23,12 @@ type slice struct {
 	CPU      time.Duration `json:"cpu"` // of the proxy's processes
 	Resident int64         `json:"resident"`
 	LogBytes int64         `json:"log_bytes"`
+	Redis    *redisUse     `json:"redis,omitempty"` // of a target that has one
 }
 
 // slice runs the load generator once against a target.
-func (b *bench) slice(ctx context.Context, t *target, workload string) (slice, error) {
-	cmd := exec.CommandContext(ctx, b.site.self, roleLoad, "-addr", t.addr, "-workload", workload,
+func (b *bench) slice(ctx context.Context, t *target, w *workload) (slice, error) {
+	cmd := exec.CommandContext(ctx, b.site.self, roleLoad, "-addr", t.addr, "-workload", w.name, "-slice", fmt.Sprint(b.number()),
 		"-conns", fmt.Sprint(b.options.conns), "-warmup", b.options.warmup.String(), "-duration", b.options.duration.String())
 	cmd.Env = append(os.Environ(), helperProcs)
 	cmd.SysProcAttr = ofItsOwn(syscall.SIGKILL)
@@ -44,6 +45,9 @@ func (b *bench) slice(ctx context.Context, t *target, workload string) (slice, e
 		return slice{}, err
 	}
 	one, err := t.observe(bufio.NewReader(stdout), stdin)
+	if err == nil {
+		err = one.Redis.check(one.Calls, b.options.conns, w)
+	}
 	return one, errors.Join(err, stdin.Close(), cmd.Wait())
 }
 
@@ -78,6 +82,7 @@ func (t *target) observe(from *bufio.Reader, to io.Writer) (slice, error) {
 	}
 	one.CPU, one.Resident = after.cpu-before.cpu, after.memory.resident
 	one.LogBytes = after.log - before.log
+	one.Redis = after.redis.since(before.redis)
 	if one.Calls == 0 || one.CPU < 0 {
 		return slice{}, fmt.Errorf("%d calls, %v of CPU: a process of the proxy was replaced, or the slice is too short", one.Calls, one.CPU)
 	}

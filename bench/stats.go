@@ -39,6 +39,10 @@ func callRate(s *slice) float64   { return float64(s.Calls) / s.Elapsed.Seconds(
 func p50(s *slice) float64        { return micros(s.P50) }
 func p99(s *slice) float64        { return micros(s.P99) }
 func resident(s *slice) float64   { return megabytes(s.Resident) }
+func redisCPU(s *slice) float64   { return micros(s.Redis.CPU) / float64(s.Calls) }
+func evalSHAs(s *slice) float64   { return float64(s.Redis.EvalSHA) / float64(s.Calls) }
+func evals(s *slice) float64      { return float64(s.Redis.Eval) / float64(s.Calls) }
+func roundTrips(s *slice) float64 { return float64(s.Redis.Reads) / float64(s.Calls) }
 func logPerCall(s *slice) float64 { return float64(s.LogBytes) / float64(s.Calls) }
 
 func micros[D ~int64](d D) float64 { return float64(d) / 1e3 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -17,6 +17,8 @@ type target struct {
 	program  *program // nil for direct
 	evidence []string // what the upstream must see of a POST, in lower case
 	logs     bool     // it must write a line per call
+	keeps    bool     // it remembers keys, and so takes the workloads that have some
+	redis    *redis   // where it does so, if that is no file of its own
 	process  *process // once launched
 	startup  []time.Duration
 }
@@ -47,8 +49,15 @@ func newTarget(ctx context.Context, name string, s *site) (*target, error) {
 		return newHTTPUtil(name, s)
 	case nameSidecar, nameSidecarLog:
 		return newSidecar(ctx, name, s)
+	case nameRedis:
+		return newSidecarRedis(ctx, s)
 	}
 	return &target{name: nameDirect, addr: s.upstream}, nil
+}
+
+// workloads are the calls this target is measured with.
+func (t *target) workloads() []workload {
+	return slices.DeleteFunc(workloads(), func(w workload) bool { return w.keyed && !t.keeps })
 }
 
 func newHTTPUtil(name string, s *site) (*target, error) {
@@ -67,8 +76,13 @@ func newHTTPUtil(name string, s *site) (*target, error) {
 }
 
 // launch starts the target times over, noting each start-up from exec to the first right answer through it, and
-// leaves the last one running.
+// leaves the last one running. Its Redis is started before, once.
 func (t *target) launch(ctx context.Context, times int) error {
+	if t.redis != nil {
+		if err := t.redis.start(ctx); err != nil {
+			return fmt.Errorf("start the Redis of %s: %w", t.name, err)
+		}
+	}
 	for i := range times {
 		if i > 0 {
 			t.process.stop()
@@ -87,38 +101,12 @@ func (t *target) launch(ctx context.Context, times int) error {
 	return nil
 }
 
-// stop ends the target's process, if it has one.
+// stop ends the target's processes, if it has any.
 func (t *target) stop() {
 	if t.process != nil {
 		t.process.stop()
 	}
-}
-
-// check makes each call once and proves that what passes is what shall be measured: right answers for every target,
-// and for the sidecar the marks its policies leave on the request.
-func (t *target) check() error {
-	c, err := dial(t.addr, time.Now().Add(callGrace))
-	if err != nil {
-		return fmt.Errorf("%s: %w", t.name, err)
+	if t.redis != nil {
+		t.redis.stop()
 	}
-	defer c.close()
-	for _, w := range workloads() {
-		if err := c.expect(&w, w.request(t.addr, "call")); err != nil {
-			return fmt.Errorf("%s %s: %w", t.name, w.name, err)
-		}
-	}
-	post := workloads()[1]
-	status, seen, err := c.call(post.request(t.addr, "echo"))
-	if err != nil {
-		return fmt.Errorf("%s: the upstream's echo: %w", t.name, err)
-	}
-	if status != 200 {
-		return fmt.Errorf("%s: the upstream's echo came as %d: %s", t.name, status, seen)
-	}
-	for _, mark := range t.evidence {
-		if !strings.Contains(strings.ToLower(string(seen)), mark) {
-			return fmt.Errorf("%s: the request reached the upstream without %q; it got:\n%s", t.name, mark, seen)
-		}
-	}
-	return nil
 }

@@ -12,6 +12,9 @@ const (
 const (
 	maxCPURatio   = 1.0  // CPU per call of the sidecar, in those of a bare httputil.ReverseProxy
 	maxResidentMB = 25.0 // peak resident memory of the sidecar under load
+	tripsOfLimit  = 1.0  // to Redis, for a token
+	tripsOfKey    = 2.0  // to Redis, for a key's claim and its outcome
+	tripsOfRest   = 0.01 // a few a second that no call waits for: probe, news of breakers, the bench's own INFO
 )
 
 // verdict is one target held against the run.
@@ -26,13 +29,33 @@ func judge(b *bench) []verdict {
 	var verdicts []verdict
 	for _, name := range []string{nameSidecar, nameSidecarLog} {
 		for _, w := range workloads() {
-			verdicts = append(verdicts, b.judgeCPU(name, w.name))
+			if !w.keyed { // the yardstick knows no keys
+				verdicts = append(verdicts, b.judgeCPU(name, w.name))
+			}
 		}
 	}
 	for _, name := range []string{nameSidecar, nameSidecarLog} {
 		verdicts = append(verdicts, b.judgeMemory(name))
 	}
+	for _, w := range workloads() {
+		verdicts = append(verdicts, b.judgeRoundTrips(w))
+	}
 	return verdicts
+}
+
+// judgeRoundTrips holds the sidecar to what its design promises of Redis.
+func (b *bench) judgeRoundTrips(w workload) verdict {
+	limit := tripsOfLimit
+	if w.keyed {
+		limit += tripsOfKey
+	}
+	text := fmt.Sprintf("%s %s: round trips to Redis per call at most %.0f", nameRedis, w.name, limit)
+	s := b.find(nameRedis)
+	if s == nil {
+		return verdict{Result: notJudged, Text: text}
+	}
+	trips := medianOf(s.slices[w.name], roundTrips)
+	return held(trips, limit+tripsOfRest, fmt.Sprintf("%s: %.3f", text, trips))
 }
 
 func (b *bench) judgeCPU(name, workload string) verdict {

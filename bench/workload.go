@@ -16,14 +16,20 @@ type workload struct {
 	body   string
 	status int
 	answer string // body of the expected answer
+	keyed  bool   // every call carries a key of its own, see key.go
 }
 
 func workloads() []workload {
 	return []workload{
 		{name: "GET", method: "GET", status: 200, answer: jsonOf(bodySize)},
 		{name: "POST", method: "POST", body: jsonOf(bodySize), status: 201, answer: acceptedBody},
+		{name: namePostKey, method: "POST", body: jsonOf(bodySize), status: 201, answer: acceptedBody, keyed: true},
 	}
 }
+
+// namePostKey is the workload whose key the sidecar must remember: a POST without one gets a fresh key, which nobody
+// else knows and nothing stores.
+const namePostKey = "POST-key"
 
 const acceptedBody = `{"status":"accepted"}`
 
@@ -39,6 +45,9 @@ func (w workload) request(addr, path string) []byte {
 	fmt.Fprintf(&b, "%s /bench/%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/json\r\n", w.method, path, addr)
 	if w.body != "" {
 		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(w.body))
+	}
+	if w.keyed {
+		b.WriteString(keyField + ": " + keyPrefix + strings.Repeat("0", keyDigits) + "\r\n")
 	}
 	b.WriteString("\r\n" + w.body)
 	return []byte(b.String())

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the real servers that the tests of e2e/servers need, unless they are there already. Debian packages want
-# root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it.
+# root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it; Kafka's jars
+# come by Maven, as kafka/pom.xml names them.
 set -eu
 
 toxiproxy=v2.12.0
@@ -11,10 +12,25 @@ cache=$PWD/.cache/bin
 packages=
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || packages="$packages nginx-light"
 command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
+command -v prometheus-alertmanager >/dev/null 2>&1 || packages="$packages prometheus-alertmanager"
+command -v redis-server >/dev/null 2>&1 || packages="$packages redis-server"
+command -v redis-sentinel >/dev/null 2>&1 || packages="$packages redis-sentinel"
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || packages="$packages libfaketime"
+command -v java >/dev/null 2>&1 || packages="$packages default-jre-headless"
+fetch_kafka=
+cmp -s kafka/pom.xml .cache/kafka/pom.xml || fetch_kafka=yes
+[ -z "$fetch_kafka" ] || command -v mvn >/dev/null 2>&1 || packages="$packages maven"
 if [ -n "$packages" ]; then
 	as_root=
 	[ "$(id -u)" = 0 ] || as_root=sudo
 	echo "e2e: installing$packages"
+	# Debian starts what it installs, on the usual ports; the tests start their own, on others.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap '$as_root rm -f "$policy"' EXIT
+		printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+		$as_root chmod 755 "$policy"
+	fi
 	$as_root apt-get update -q
 	# shellcheck disable=SC2086 # a list of names
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
@@ -25,4 +41,11 @@ if [ ! -x "$cache/toxiproxy-server" ]; then
 	mkdir -p "$cache"
 	GOFLAGS= GOBIN="$cache" go install "github.com/Shopify/toxiproxy/v2/cmd/server@$toxiproxy"
 	mv "$cache/server" "$cache/toxiproxy-server"
+fi
+
+if [ -n "$fetch_kafka" ]; then
+	echo "e2e: fetching Kafka"
+	rm -rf .cache/kafka
+	mvn -q -B -f kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/.cache/kafka"
+	cp kafka/pom.xml .cache/kafka/ # last: tells that all is there, and of which version
 fi

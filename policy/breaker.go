@@ -15,7 +15,7 @@ type Breaker struct {
 	FailureThreshold int            `yaml:"failure_threshold" default:"5" min:"1" max:"1000" doc:"Failures in a row that open the breaker."`
 	SuccessThreshold int            `yaml:"success_threshold" default:"2" min:"1" max:"1000" doc:"Probes let through when half-open, and successes that close it."`
 	ResetTimeout     units.Duration `yaml:"reset_timeout" default:"60s" min:"1ms" max:"24h" doc:"Time it stays open before it probes."`
-	Share            string         `yaml:"share" default:"off" enum:"off,redis" later:"redis" doc:"Whether replicas share the state."`
+	Share            string         `yaml:"share" default:"off" enum:"off,redis" doc:"redis: one sidecar that finds an outage spares the others; off: each finds out for itself."`
 }
 
 // breakStage lets an attempt through when the breaker does, and tells it what came of the attempt: of a streamed

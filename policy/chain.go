@@ -6,12 +6,14 @@ import (
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/telemetry"
 )
 
 // Deps is what the stages share with the rest of the process.
 type Deps struct {
 	Keys    idempotency.Store
+	Shared  *shared.Client // nil: this sidecar shares nothing
 	Letters *dlq.Spool
 	Secrets *secret.Resolver
 	Metrics *telemetry.Metrics

@@ -32,7 +32,7 @@ const (
 )
 
 func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*engine, error) {
-	config, err := t.config()
+	config, err := t.Client()
 	if err != nil {
 		return nil, err
 	}

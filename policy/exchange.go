@@ -16,6 +16,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
@@ -28,11 +29,12 @@ type Stage func(Next) Next
 
 // Exchange is one call of the application while it passes the stages. It is owned by one goroutine.
 type Exchange struct {
-	Ctx     context.Context                      // ends when the application goes away
-	Request wire.Request                         // what every attempt starts from; credentials and signatures never get here
-	Inform  func(status int, fields wire.Fields) // passes a 1xx response on; nil: nobody listens
-	ReadBy  func(time.Time)                      // bounds the reading of the body; the zero time lifts the bound; nil: nobody reads
-	Replay  *Replay                              // set when an operator sends a letter again
+	Ctx      context.Context                      // ends when the application goes away
+	Request  wire.Request                         // what every attempt starts from; credentials and signatures never get here
+	Inform   func(status int, fields wire.Fields) // passes a 1xx response on; nil: nobody listens
+	ReadBy   func(time.Time)                      // bounds the reading of the body; the zero time lifts the bound; nil: nobody reads
+	Replay   *Replay                              // set when an operator sends a letter again
+	Patience shared.Patience                      // time left to wait for Redis
 
 	Target        string // path and query as the application sent them, without the adapter's prefix
 	Start         time.Time
@@ -52,6 +54,7 @@ type Exchange struct {
 	Attempts     []dlq.Attempt
 	LimitWait    time.Duration // spent waiting for tokens
 	LimitHits    int           // tokens refused
+	LimitLocal   bool          // the limit of this sidecar alone decided, because the shared one could not be asked
 	Idempotency  string        // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
 	Unknown      bool          // an attempt was sent and nobody knows what came of it
 	RetriesEnded string        // why a retry that the outcome allowed was not made: budget, deadline, or the kind of what stopped it

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 type Guard struct {
 	settings Breaker
 	inner    circuitbreaker.CircuitBreaker[any]
-	changed  func(from, to BreakerState) // nil: nobody wants to know
+	changed  func(BreakerChange) // nil: nobody wants to know
 
 	mu         sync.Mutex
 	generation uint64 // counts changes of state; a permit of an older one is stale
@@ -21,7 +22,27 @@ type Guard struct {
 	spare      int    // permits of inner that came back neutral: inner cannot take them back
 	streak     int    // failures in a row, in this generation
 	held       bool   // opened by hand: it stays open until closed or reset by hand
+	hinted     bool   // open because another sidecar said so: it probes at hintEnds
+	hintEnds   time.Time
+	cause      BreakerCause // of the change under way; "" for what calls met
 }
+
+// BreakerChange is a change of a breaker's state.
+type BreakerChange struct {
+	From, To BreakerState
+	Cause    BreakerCause
+}
+
+// BreakerCause is why a breaker changed.
+type BreakerCause string
+
+// The causes of changes.
+const (
+	ByCalls    BreakerCause = "calls"           // what calls of this sidecar met
+	ByOperator BreakerCause = "operator"        // by hand
+	BySidecar  BreakerCause = "another sidecar" // breaker.share: see BreakerShare
+	ByReload   BreakerCause = "reload"          // an open breaker got new settings
+)
 
 // permit is the right to one attempt.
 type permit struct {
@@ -40,10 +61,10 @@ func NewGuard(s Breaker) *Guard {
 		// Called with inner unlocked, on the goroutine that made the change, which holds g.mu.
 		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
 			if g.changed != nil {
-				g.changed(publicState(e.OldState), publicState(e.NewState))
+				g.changed(BreakerChange{publicState(e.OldState), publicState(e.NewState), cmp.Or(g.cause, ByCalls)})
 			}
 			g.generation++
-			g.probes, g.spare, g.streak = 0, 0, 0
+			g.probes, g.spare, g.streak, g.hinted = 0, 0, 0, false
 		}).
 		Build()
 	return g
@@ -53,7 +74,8 @@ func NewGuard(s Breaker) *Guard {
 func (g *Guard) acquire() (permit, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.held {
+	g.endHint()
+	if g.held || g.hinted {
 		return permit{}, false
 	}
 	if g.inner.IsHalfOpen() {
@@ -111,7 +133,7 @@ func (g *Guard) Open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = true
-	g.inner.Open()
+	g.because(ByOperator, g.inner.Open)
 }
 
 // Close closes the breaker. One that is closed already keeps its counts.
@@ -119,7 +141,7 @@ func (g *Guard) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = false
-	g.inner.Close()
+	g.because(ByOperator, g.inner.Close)
 }
 
 // Reset closes the breaker and forgets its counts.
@@ -127,15 +149,22 @@ func (g *Guard) Reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = false
-	g.inner.HalfOpen() // a closed breaker forgets only when it was something else in between
-	g.inner.Close()
+	g.because(ByOperator, g.inner.HalfOpen) // a closed breaker forgets only when it was something else in between
+	g.because(ByOperator, g.inner.Close)
 }
 
 // trip opens the breaker as failures would: it probes by itself after the reset time.
 func (g *Guard) trip() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inner.Open()
+	g.because(ByReload, g.inner.Open)
+}
+
+// because makes a change that is not owed to calls. The guard is locked.
+func (g *Guard) because(cause BreakerCause, change func()) {
+	g.cause = cause
+	change()
+	g.cause = ""
 }
 
 // BreakerState is the state as the specification's metric counts it.
@@ -165,8 +194,9 @@ func publicState(s circuitbreaker.State) BreakerState {
 func (g *Guard) State() BreakerState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.endHint()
 	switch {
-	case g.held:
+	case g.held, g.hinted:
 		return BreakerOpened
 	case g.inner.IsClosed():
 		return BreakerClosed
@@ -194,8 +224,12 @@ func (g *Guard) Failures() int {
 func (g *Guard) Remaining() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.held {
+	g.endHint()
+	switch {
+	case g.held:
 		return 0
+	case g.hinted:
+		return time.Until(g.hintEnds)
 	}
 	return g.inner.RemainingDelay()
 }

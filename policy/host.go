@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
@@ -41,8 +42,9 @@ type HostConfig struct {
 	Identity *Identity
 	Upstream *url.URL
 	Settings *Settings
+	Shared   *shared.Client // nil: limits are this sidecar's alone
 	// BreakerChanged is told of every change of the breaker's state. It is called with the breaker locked.
-	BreakerChanged func(id *Identity, from, to BreakerState)
+	BreakerChanged func(id *Identity, change BreakerChange)
 }
 
 // NewHost builds the state of one external system, taking from earlier (which may be nil) what is still right. It
@@ -56,7 +58,7 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 		h.budget, h.live = newBudget(time.Now), new(live)
 	}
 	h.Breaker = deriveBreaker(c, earlier)
-	h.Limiter = deriveLimiter(c.Settings.Host.RateLimit, earlier)
+	h.Limiter = deriveLimiter(c, earlier)
 	if earlier != nil && earlier.connect == h.connect && earlier.upstream == h.upstream &&
 		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && earlier.tlsFiles == h.tlsFiles && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
 		h.engine = earlier.engine
@@ -78,7 +80,7 @@ func deriveBreaker(c HostConfig, earlier *Host) *Guard {
 	}
 	g := NewGuard(*s)
 	if c.BreakerChanged != nil {
-		g.changed = func(from, to BreakerState) { c.BreakerChanged(c.Identity, from, to) }
+		g.changed = func(change BreakerChange) { c.BreakerChanged(c.Identity, change) }
 	}
 	if earlier == nil || earlier.Breaker == nil {
 		return g
@@ -92,14 +94,15 @@ func deriveBreaker(c HostConfig, earlier *Host) *Guard {
 	return g
 }
 
-func deriveLimiter(s *RateLimit, earlier *Host) *Limiter {
+func deriveLimiter(c HostConfig, earlier *Host) *Limiter {
+	s := c.Settings.Host.RateLimit
 	if s == nil {
 		return nil
 	}
 	if earlier != nil && earlier.Limiter != nil && earlier.Limiter.settings == *s {
 		return earlier.Limiter
 	}
-	return NewLimiter(*s)
+	return NewLimiter(*s, c.Shared, c.Identity.Name)
 }
 
 // Retire gives back what the successor (nil: nobody) did not take over. Exchanges in flight keep their connections.

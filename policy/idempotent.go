@@ -75,15 +75,17 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 	ask := idempotency.Request{
 		Scope: scope, Fingerprint: idempotency.NewFingerprint(x.Request.Query(), x.Request.Body.Bytes),
 		LetterID: x.NewLetterID(), Lease: g.Lease.D(),
-		Resend: g.plan.resendable(x) || x.Replay != nil && x.Replay.Force,
+		Resend:   g.plan.resendable(x) || x.Replay != nil && x.Replay.Force,
+		FailOpen: g.Store == "fail_open",
 	}
 	for {
-		decision, err := g.store.Begin(x.Ctx, ask)
+		decision, err := g.begin(x, ask)
 		if err != nil {
 			return g.withoutStore(next, x, err)
 		}
 		switch decision.Verdict {
 		case idempotency.Granted:
+			x.StoreError = decision.Degraded
 			return g.run(next, x, scope, decision.Owner)
 		case idempotency.Replay:
 			return g.replay(x, decision.Outcome)
@@ -100,17 +102,34 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 	}
 }
 
-// run sends the call as the owner of its key and settles the key by what came of it.
+// begin asks for the key. Only a shared store is waited for with patience; what is local is waited for.
+func (g *keyGuard) begin(x *Exchange, ask idempotency.Request) (idempotency.Decision, error) {
+	ctx, done := x.Patience.Spend(x.Ctx)
+	defer done()
+	return g.store.Begin(ctx, ask)
+}
+
+// run sends the call as the owner of its key and settles the key by what came of it, although the application may have
+// gone away.
 func (g *keyGuard) run(next Next, x *Exchange, scope idempotency.Scope, owner idempotency.Owner) (resp *wire.Response, err error) {
 	x.keep = true
-	settled := false
+	returned := false
 	defer func() {
-		if !settled { // a panic: nobody knows how far the call came
-			_ = g.store.Abandon(context.WithoutCancel(x.Ctx), scope, owner, g.TTL.D())
+		ctx, done := x.Patience.Spend(context.WithoutCancel(x.Ctx))
+		defer done()
+		if !returned { // a panic: nobody knows how far the call came
+			_ = g.store.Abandon(ctx, scope, owner, g.TTL.D())
+			return
 		}
+		g.settle(ctx, x, scope, owner, resp, err)
 	}()
 	resp, err = next(x)
-	ctx := context.WithoutCancel(x.Ctx) // the key is settled although the application went away
+	returned = true
+	return resp, err
+}
+
+// settle ends the claim of a call that returned.
+func (g *keyGuard) settle(ctx context.Context, x *Exchange, scope idempotency.Scope, owner idempotency.Owner, resp *wire.Response, err error) {
 	var storeErr error
 	switch {
 	case err == nil && storable(resp):
@@ -123,11 +142,12 @@ func (g *keyGuard) run(next Next, x *Exchange, scope idempotency.Scope, owner id
 		x.Idempotency = "released"
 		storeErr = g.store.Release(ctx, scope, owner)
 	}
-	settled = true
-	if storeErr != nil { // the answer stands; for who asks next, the outcome is unknown
-		x.Idempotency, x.StoreError = "store_failed", storeErr
+	if storeErr != nil { // the answer stands; who asks next may find the outcome unknown
+		x.StoreError = storeErr
 	}
-	return resp, err
+	if x.StoreError != nil { // also when the key was granted without the store
+		x.Idempotency = "store_failed"
+	}
 }
 
 // outcomeOf copies a response for the store. A body that was not read whole because of its size is left out.

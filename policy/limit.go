@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"time"
+
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -16,7 +18,8 @@ type RateLimit struct {
 }
 
 // limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
-// deadline allows. What an open breaker is going to refuse neither waits nor costs a token.
+// deadline allows. What an open breaker is going to refuse neither waits nor costs a token. It stands around the
+// attempt, so it is also where an external system's own 429 is seen, and obeyed for all calls, not only this one.
 func limitStage(h *Host) Stage {
 	if h.Limiter == nil {
 		return nil
@@ -31,17 +34,14 @@ func limitStage(h *Host) Stage {
 			if len(x.Attempts) > 0 {
 				wait = x.Remaining()
 			}
-			waited, err := h.Limiter.take(x.Ctx, x.Tenant, wait)
-			x.LimitWait += waited
-			if err != nil {
-				if err == ErrCanceled {
-					err = x.gone()
-				} else { // who left was not refused
-					x.LimitHits++
-				}
+			if err := h.Limiter.take(x, wait); err != nil {
 				return nil, err
 			}
-			return next(x)
+			resp, err := next(x)
+			if err == nil && classify(resp, nil) == Throttled {
+				h.Limiter.throttled(x.Tenant, retryAfter(resp.Fields, time.Now()))
+			}
+			return resp, err
 		}
 	}
 }

@@ -133,15 +133,15 @@ func TestTenantsHaveBucketsOfTheirOwn(t *testing.T) {
 
 func TestHostileTenantsTakeBoundedMemoryAndShareABucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLimiter(RateLimit{Capacity: 1, RefillRate: 1, Per: "tenant"})
+		l := NewLimiter(RateLimit{Capacity: 1, RefillRate: 1, Per: "tenant"}, nil, "erp")
 		for n := range maxTenants {
-			if _, err := l.take(t.Context(), fmt.Sprint("tenant-", n), 0); err != nil {
+			if err := l.take(tenantCall(t, fmt.Sprint("tenant-", n)), 0); err != nil {
 				t.Fatalf("tenant %d: %v", n, err)
 			}
 		}
 		refused := 0
 		for n := range 1000 {
-			if _, err := l.take(t.Context(), fmt.Sprint("stranger-", n), 0); err != nil {
+			if err := l.take(tenantCall(t, fmt.Sprint("stranger-", n)), 0); err != nil {
 				refused++
 			}
 		}
@@ -149,7 +149,7 @@ func TestHostileTenantsTakeBoundedMemoryAndShareABucket(t *testing.T) {
 			t.Errorf("%d tenants, %d of 1000 strangers refused", tenants, refused)
 		}
 		wait(time.Second)
-		if _, err := l.take(t.Context(), "a guest", 0); err != nil {
+		if err := l.take(tenantCall(t, "a guest"), 0); err != nil {
 			t.Errorf("refused although every bucket is full: %v", err)
 		}
 		if _, tenants := l.Level(); tenants != 1 {

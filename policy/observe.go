@@ -145,6 +145,9 @@ func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType
 		}
 	}
 	o.countLimit(x)
+	if x.StoreError != nil {
+		m.KeysDegraded.Inc()
+	}
 	if x.Idempotency != "" {
 		m.Keys[x.Idempotency].Inc()
 	}
@@ -170,6 +173,9 @@ func (o *observer) countLimit(x *Exchange) {
 	}
 	if x.LimitHits > 0 {
 		o.metrics.Refused.Add(float64(x.LimitHits))
+	}
+	if x.LimitLocal {
+		o.metrics.LimitDegraded.Inc()
 	}
 	if x.LimitWait > 0 {
 		o.metrics.Waited.Inc()

@@ -72,7 +72,7 @@ func (s *Settings) Check(r Report) {
 		s.DeadLetter.check(r)
 	}
 	if s.Host.TLS != nil {
-		s.Host.TLS.check(r)
+		s.Host.TLS.Check(r)
 	}
 	if s.Host.Egress != nil {
 		s.Host.Egress.check(r)

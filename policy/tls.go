@@ -20,7 +20,8 @@ type TLS struct {
 	ServerName string     `yaml:"server_name" doc:"Name the certificate must carry, when it is not the upstream's host."`
 }
 
-func (t *TLS) check(r Report) {
+// Check reports files that do not belong together, at paths below tls.
+func (t *TLS) Check(r Report) {
 	if (t.Cert == "") != (t.Key == "") {
 		r.Fault("tls", "cert and key belong together; only one is set")
 	}
@@ -34,8 +35,8 @@ func (t *TLS) check(r Report) {
 	}
 }
 
-// config builds the client's TLS settings. TLS 1.2 is the least version; certificates are always verified.
-func (t *TLS) config() (*tls.Config, error) {
+// Client builds the client's TLS settings. TLS 1.2 is the least version; certificates are always verified.
+func (t *TLS) Client() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t == nil {
 		return c, nil

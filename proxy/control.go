@@ -13,6 +13,7 @@ type Status struct {
 	Draining bool            `json:"draining"`
 	Adapters []AdapterStatus `json:"adapters"`
 	Spool    SpoolStatus     `json:"spool"`
+	Redis    *RedisStatus    `json:"redis,omitempty"` // nil: this sidecar shares nothing
 	Reload   ReloadStatus    `json:"reload"`
 }
 
@@ -56,6 +57,22 @@ type SpoolStatus struct {
 	Lost     int            `json:"lost"`             // letters the spool could not take since the sidecar started
 	LastLost *time.Time     `json:"last_lost,omitempty"`
 	Failing  string         `json:"failing,omitempty"` // why it could not take the last one
+}
+
+// RedisStatus is the Redis that the sidecars of an application share.
+type RedisStatus struct {
+	Up      bool       `json:"up"` // false: limits are local, and keys as each adapter's idempotency.store says
+	Since   *time.Time `json:"since,omitempty"`
+	Why     string     `json:"why,omitempty"`     // the last failure of a Redis that is down
+	Warning string     `json:"warning,omitempty"` // what is wrong with its settings
+	Keys    KeysStatus `json:"keys"`
+}
+
+// KeysStatus are the idempotency keys that this sidecar deals with.
+type KeysStatus struct {
+	InFlight int   `json:"in_flight"`
+	Pending  int   `json:"pending"` // outcomes that Redis has not taken yet
+	Lost     int64 `json:"lost"`    // outcomes that Redis did not take in time, since the start
 }
 
 // ReloadStatus is the last time the configuration was loaded.

@@ -18,6 +18,8 @@ var (
 	bytesDesc   = prometheus.NewDesc("integration_spool_bytes", "Size of the letters in the spool.", nil, nil)
 	maxDesc     = prometheus.NewDesc("integration_spool_max_bytes", "Largest size of the spool.", nil, nil)
 	ageDesc     = prometheus.NewDesc("integration_spool_oldest_letter_age_seconds", "Age of the oldest letter that waits; 0 when there is none.", nil, nil)
+	redisDesc   = prometheus.NewDesc("integration_redis_up", "1 when the Redis that sidecars share answers; there is no such series without one.", nil, nil)
+	pendingDesc = prometheus.NewDesc("integration_idempotency_pending_outcomes", "Outcomes of keys that Redis has not taken yet.", nil, nil)
 	badDesc     = prometheus.NewDesc("integration_spool_quarantined_letters", "Letters that could not be read and were set aside.", nil, nil)
 )
 
@@ -27,7 +29,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc} {
+	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc} {
 		ch <- d
 	}
 }
@@ -63,4 +65,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		age = time.Since(stats.Oldest).Seconds()
 	}
 	gauge(ageDesc, age)
+	if redis := g.server.redisStatus(); redis != nil {
+		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])
+		gauge(pendingDesc, float64(redis.Keys.Pending))
+	}
 }

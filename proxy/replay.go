@@ -106,7 +106,7 @@ func (s *Server) exchangeOf(ctx context.Context, a *adapter, l *dlq.Letter, forc
 	m := &l.OriginalMessage
 	target, headers := m.Sent()
 	x := &policy.Exchange{Ctx: ctx, Start: time.Now(), Adapter: a.identity, Target: target,
-		CorrelationID: l.Metadata.CorrelationID, Replay: &policy.Replay{Letter: l, Force: force}}
+		CorrelationID: l.Metadata.CorrelationID, Replay: &policy.Replay{Letter: l, Force: force}, Patience: s.deps.Shared.Patience()}
 	fields := make(wire.Fields, 0, len(headers)+6)
 	for _, h := range headers {
 		fields.Add(h.Name, h.Value)

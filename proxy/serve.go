@@ -13,7 +13,7 @@ import (
 
 // serve answers one call that came to the listener of this key.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, came string) {
-	x := &policy.Exchange{Ctx: r.Context(), Start: time.Now()}
+	x := &policy.Exchange{Ctx: r.Context(), Start: time.Now(), Patience: s.deps.Shared.Patience()}
 	fields := wire.FromHeader(r.Header, "Content-Length", "Expect").EndToEnd() // framing and expectations are ours to make anew
 	x.Request = wire.Request{Method: r.Method, Fields: fields, Body: requestBody(r)}
 	x.CorrelationID = policy.Correlate(x.Request.Fields)

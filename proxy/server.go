@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,8 @@ type Server struct {
 
 	mu        sync.Mutex // serialises Use and Shutdown
 	listeners map[string]*listener
-	replaying sync.Map // letter id → struct{}
+	breakers  *policy.BreakerShare // nil: nothing is shared
+	replaying sync.Map             // letter id → struct{}
 	reload    atomic.Pointer[ReloadStatus]
 	cancel    context.CancelCauseFunc
 	base      context.Context
@@ -49,6 +51,9 @@ func New(deps policy.Deps, version string) *Server {
 		listeners: map[string]*listener{}}
 	s.base, s.cancel = context.WithCancelCause(context.Background())
 	s.reload.Store(&ReloadStatus{})
+	if deps.Shared != nil {
+		s.breakers = policy.NewBreakerShare(deps.Shared)
+	}
 	deps.Metrics.Registry.MustRegister(&gauges{s})
 	return s
 }
@@ -72,6 +77,7 @@ func (s *Server) Use(doc *config.Document) error {
 		return err
 	}
 	s.snapshot.Store(next)
+	s.breakers.Watch(next.sharedBreakers())
 	s.warnOfSecrets(next)
 	for _, l := range opened {
 		go l.serve(s.deps.Log)
@@ -96,6 +102,8 @@ func fixed(before *Snapshot, doc *config.Document) error {
 		return errors.New("listen.admin and listen.probes cannot change while the sidecar runs; restart it")
 	case was.DLQ.Dir != doc.DLQ.Dir, was.DLQ.MaxBytes != doc.DLQ.MaxBytes, was.DLQ.Retention != doc.DLQ.Retention:
 		return errors.New("dlq.dir, dlq.max_bytes and dlq.retention cannot change while the sidecar runs; restart it")
+	case !reflect.DeepEqual(was.Redis, doc.Redis):
+		return errors.New("redis cannot change while the sidecar runs; restart it")
 	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat, was.Telemetry.ServiceName != doc.Telemetry.ServiceName:
 		return errors.New("telemetry.log_format and telemetry.service_name cannot change while the sidecar runs; restart it")
 	}
@@ -124,12 +132,13 @@ func (s *Server) warnOfSecrets(snapshot *Snapshot) {
 }
 
 // breakerChanged logs what on-call wants to read in order: when a breaker opened, and when it closed again.
-func (s *Server) breakerChanged(id *policy.Identity, from, to policy.BreakerState) {
+func (s *Server) breakerChanged(id *policy.Identity, c policy.BreakerChange) {
 	level := slog.LevelInfo
-	if to == policy.BreakerOpened {
+	if c.To == policy.BreakerOpened {
 		level = slog.LevelWarn
 	}
-	s.log().Log(context.Background(), level, "breaker "+to.String(), "adapter_id", id.ID, "before", from.String())
+	s.log().Log(context.Background(), level, "breaker "+c.To.String(), "adapter_id", id.ID, "before", c.From.String(), "cause", string(c.Cause))
+	s.breakers.Tell(id.Name, c)
 }
 
 // forget drops the series of adapters that are gone.
@@ -188,6 +197,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		snapshot.retire(&Snapshot{})
 	}
 	<-idle
+	s.breakers.Close()
 	return err
 }
 

@@ -20,7 +20,18 @@ type Snapshot struct {
 	byListen map[string]*adapter // by listenKey
 }
 
-type breakerChanged = func(id *policy.Identity, from, to policy.BreakerState)
+type breakerChanged = func(id *policy.Identity, change policy.BreakerChange)
+
+// sharedBreakers are the breakers whose state replicas share, by adapter name.
+func (s *Snapshot) sharedBreakers() map[string]*policy.Guard {
+	guards := map[string]*policy.Guard{}
+	for _, a := range s.ordered {
+		if b := a.settings.Host.Breaker; b != nil && b.Share == "redis" {
+			guards[a.identity.Name] = a.host.Breaker
+		}
+	}
+	return guards
+}
 
 func newSnapshot(doc *config.Document) *Snapshot {
 	return &Snapshot{document: doc, byName: map[string]*adapter{}, byHost: map[string]*adapter{}, byListen: map[string]*adapter{}}
@@ -123,7 +134,7 @@ func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps, chan
 		before = earlier.byName[c.Name].host
 	}
 	var err error
-	if a.host, err = policy.NewHost(policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, BreakerChanged: changed}, before); err != nil {
+	if a.host, err = policy.NewHost(policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, Shared: deps.Shared, BreakerChanged: changed}, before); err != nil {
 		return nil, err
 	}
 	if a.chain, err = policy.Compile(c.Settings, a.host, deps); err != nil {

@@ -31,6 +31,7 @@ func (s *Server) Status() Status {
 	if out.Spool.Lost, out.Spool.Failing = stats.Lost, stats.Failing; stats.Lost > 0 {
 		out.Spool.LastLost = &stats.LastLost
 	}
+	out.Redis = s.redisStatus()
 	for _, a := range s.adapters() {
 		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
 	}
@@ -115,6 +116,12 @@ func (s *Server) Health() Health {
 	if why := s.deps.Letters.Stats().Failing; why != "" {
 		h.Checks["spool"] = HealthCheck{Status: "fail", Message: "letters are being lost: " + why}
 		if h.Status == "healthy" {
+			h.Status = "degraded"
+		}
+	}
+	if redis := s.redisStatus(); redis != nil {
+		h.Checks["redis"] = redis.check()
+		if h.Checks["redis"].Status != "pass" && h.Status == "healthy" {
 			h.Status = "degraded"
 		}
 	}

@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,15 +14,17 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/upstream"
 )
 
-// freePort is an address nobody listens on.
+// freePort is an address nobody listens on, below the range from which systems give out ports of outgoing connections:
+// one of those could be taken by another test between its choice and its use.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(5000+rand.IntN(7000))))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func TestAConfigurationThatCannotBeUsedChangesNothing(t *testing.T) {

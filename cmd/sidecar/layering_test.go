@@ -17,9 +17,10 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 
 // layers are the packages from the bottom up: imports point down only. Those on one line know nothing of each other.
 var layers = [][]string{
+	{"internal/groupcommit/pages"},
 	{"internal/groupcommit", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
 	{"internal/problem"},
-	{"dlq", "internal/idempotency", "internal/telemetry"},
+	{"dlq", "internal/alert", "internal/idempotency", "internal/telemetry"},
 	{"policy"},
 	{"internal/config"},
 	{"proxy"},
@@ -32,6 +33,7 @@ var aside = map[string]struct{ imports, importers []string }{
 	"internal/simulator":             {imports: []string{"internal/wire"}, importers: []string{"cmd/sidecar"}},
 	"internal/upstream":              {imports: []string{"internal/wire"}},
 	"internal/idempotency/storetest": {imports: []string{"internal/idempotency", "internal/wire"}},
+	"dlq/sinktest":                   {imports: []string{"dlq", "internal/problem"}},
 	"bench":                          {},
 	"e2e":                            {},
 	"e2e/servers":                    {},
@@ -179,6 +181,7 @@ func TestAnImportThatPointsUpIsFound(t *testing.T) {
 		{"policy/x.go", ours("internal/config"), true},
 		{"dlq/x.go", ours("policy"), true},
 		{"dlq/x.go", ours("internal/idempotency"), true},
+		{"internal/alert/x.go", ours("dlq"), true},
 		{"internal/wire/x.go", ours("internal/problem"), true},
 		{"internal/wire/x.go", ours(""), true},
 		{"internal/secret/x.go", ours("internal/wire"), true},

@@ -20,6 +20,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/policy"
 	"github.com/fsm-integrations/sidecar/proxy"
@@ -30,8 +31,11 @@ type process struct {
 	file    string
 	level   *slog.LevelVar
 	log     *slog.Logger
+	metrics *telemetry.Metrics
+	secrets *secret.Resolver
 	letters *dlq.Spool
-	keys    *idempotency.Embedded
+	shared  *shared.Client // nil: nothing is shared
+	keys    idempotency.Store
 	server  *proxy.Server
 	admin   *http.Server
 	probes  *http.Server
@@ -48,10 +52,11 @@ const adminHeaderTimeout = 5 * time.Second
 // start opens the stores, serves admin and probes, and then the application. What it opened it closes again when any
 // of it fails.
 func start(doc *config.Document, logs io.Writer) (*process, error) {
-	p := &process{file: doc.File, level: new(slog.LevelVar), expired: make(chan struct{})}
+	p := &process{file: doc.File, level: new(slog.LevelVar), secrets: secret.NewResolver(), expired: make(chan struct{})}
 	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
 	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
-	if err := p.openStores(doc.DLQ); err != nil {
+	p.metrics = telemetry.NewMetrics(currentBuild().Version, currentBuild().Commit)
+	if err := p.openStores(doc); err != nil {
 		p.closeStores()
 		return nil, err
 	}
@@ -68,20 +73,25 @@ func start(doc *config.Document, logs io.Writer) (*process, error) {
 	return p, nil
 }
 
-func (p *process) openStores(c config.DLQ) (err error) {
+func (p *process) openStores(doc *config.Document) (err error) {
+	c := doc.DLQ
 	if p.letters, err = dlq.Open(dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D()}); err != nil {
 		return err
 	}
-	p.keys, err = idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{MaxBytes: int64(c.MaxBytes)})
+	if doc.Redis.Used() {
+		return p.openShared(doc.Redis)
+	}
+	keys, err := idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{MaxBytes: int64(c.MaxBytes)})
+	if err == nil {
+		p.keys = keys
+	}
 	return err
 }
 
 // open builds the server and binds every address.
 func (p *process) open(doc *config.Document) error {
-	build := currentBuild()
-	metrics := telemetry.NewMetrics(build.Version, build.Commit)
-	p.server = proxy.New(policy.Deps{Keys: p.keys, Letters: p.letters, Secrets: secret.NewResolver(), Metrics: metrics, Log: p.log}, build.Version)
-	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Secrets: p.secrets, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
+	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{})
 	if err := p.listen(doc, admin.Probes(p.server, handler)); err != nil {
 		return err
 	}
@@ -189,13 +199,18 @@ func (p *process) closeListeners() {
 
 func (p *process) closeStores() {
 	if p.keys != nil {
-		if err := p.keys.Close(); err != nil {
-			p.log.Error("closing", "error", err.Error())
-		}
+		p.close(p.keys)
+	}
+	if p.shared != nil {
+		p.close(p.shared)
 	}
 	if p.letters != nil {
-		if err := p.letters.Close(); err != nil {
-			p.log.Error("closing", "error", err.Error())
-		}
+		p.close(p.letters)
+	}
+}
+
+func (p *process) close(c io.Closer) {
+	if err := c.Close(); err != nil {
+		p.log.Error("closing", "error", err.Error())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/telemetry"
 )
 
@@ -51,6 +52,7 @@ func (a *app) run(file string) error {
 	}
 	log.SetFlags(0)
 	log.SetOutput(telemetry.Library(p.log).Writer()) // net/http's client prints there what it found odd
+	shared.LogTo(telemetry.Library(p.log))
 	for _, w := range doc.Warnings {
 		p.log.Warn("configuration", "warning", w.Error())
 	}

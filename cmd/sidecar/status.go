@@ -56,7 +56,11 @@ func (a *app) printStatus(s proxy.Status) {
 		t.AppendRow(table.Row{dash(ad.Name), dash(ad.ID), dash(ad.Version), dash(ad.Upstream), healthCell(ad),
 			breakerCell(ad.Breaker), limiterCell(ad.Limiter), ad.InFlight, ad.OpenLetter})
 	}
-	a.printf("%s\n\nspool   %s\nconfig  %s\n", t.Render(), spoolLine(s.Spool), reloadLine(s.Reload))
+	a.printf("%s\n\nspool   %s\n", t.Render(), spoolLine(s.Spool))
+	if s.Redis != nil {
+		a.printf("redis   %s\n", redisLine(s.Redis))
+	}
+	a.printf("config  %s\n", reloadLine(s.Reload))
 }
 
 func healthCell(a proxy.AdapterStatus) string {
@@ -108,6 +112,28 @@ func spoolLine(s proxy.SpoolStatus) string {
 	}
 	if s.Failing != "" {
 		line += "; still failing: " + page(s.Failing)
+	}
+	return line
+}
+
+func redisLine(r *proxy.RedisStatus) string {
+	line := "up: keys and limits are shared"
+	if !r.Up {
+		line = "DOWN: limits are local, keys as each adapter's idempotency.store says"
+	}
+	if r.Since != nil {
+		line += "; since " + stamp(*r.Since)
+	}
+	if r.Keys.Pending > 0 {
+		line += "; " + plural(r.Keys.Pending, "outcome") + " not yet written"
+	}
+	if r.Keys.Lost > 0 {
+		line += "\n        LOST: " + plural(int(r.Keys.Lost), "outcome") + " since start"
+	}
+	for _, said := range []string{r.Why, r.Warning} {
+		if said != "" {
+			line += "\n        " + page(said)
+		}
 	}
 	return line
 }

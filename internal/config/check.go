@@ -27,6 +27,7 @@ func (r *resolver) checkDocument(doc *Document) {
 		r.checkSelf(a, listeners)
 	}
 	r.checkShared(doc)
+	r.checkRedis(doc)
 }
 
 // checkAdapter reports what is wrong with one adapter beside its policies.

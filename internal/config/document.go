@@ -58,15 +58,6 @@ type Listen struct {
 	AllowRemoteAdmin bool   `yaml:"allow_remote_admin" default:"false" doc:"Let admin listen beyond loopback. Whoever reaches it can read and replay letters."`
 }
 
-// Redis is the state that replicas share.
-type Redis struct {
-	Addresses  []string    `yaml:"addresses" later:"*" doc:"host:port of the server, of the cluster's nodes, or of the sentinels. Empty: state stays in this process."`
-	Username   string      `yaml:"username" doc:"User of the server's access control list."`
-	Password   secret.Ref  `yaml:"password" doc:"Password, as a secret reference."`
-	TLS        *policy.TLS `yaml:"tls" default:"off" doc:"TLS to the server; {} for the system's roots."`
-	MasterName string      `yaml:"master_name" doc:"Name of the master when addresses are sentinels."`
-}
-
 // Telemetry are logs and spans.
 type Telemetry struct {
 	ServiceName  string  `yaml:"service_name" default:"integration-sidecar" doc:"service.name of spans and logs."`

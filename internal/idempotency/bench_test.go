@@ -40,6 +40,33 @@ func BenchmarkEmbedded(b *testing.B) {
 	})
 }
 
+// The server of BenchmarkRedis is a toy: what counts is allocations on this side.
+func BenchmarkRedis(b *testing.B) {
+	store := newServer(b).store(b, idempotency.RedisOptions{})
+	outcome := &idempotency.Outcome{Status: 200, Body: make([]byte, 1024)}
+	b.Run("begin+finish/callers=64", func(b *testing.B) {
+		b.ReportAllocs()
+		spread(b, 64, func(i int) {
+			r := request(fmt.Sprint(b.N, "/", i))
+			d, err := store.Begin(context.Background(), r)
+			if err == nil {
+				err = store.Finish(context.Background(), r.Scope, d.Owner, outcome, time.Hour)
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		})
+	})
+	b.Run("in flight here", func(b *testing.B) {
+		q := request("held")
+		_, _ = store.Begin(context.Background(), q)
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = store.Begin(context.Background(), q)
+		}
+	})
+}
+
 func spread(b *testing.B, callers int, do func(i int)) {
 	next := make(chan int, callers)
 	var wg sync.WaitGroup

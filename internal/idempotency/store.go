@@ -76,6 +76,7 @@ type Request struct {
 	LetterID    string        // the letter that will keep this call, should its outcome become unknown
 	Lease       time.Duration // how long the claim holds without being finished
 	Resend      bool          // take over a key of unknown outcome: the provider honours keys, or somebody forces a replay
+	FailOpen    bool          // a shared store that cannot be reached decides on what this process alone knows
 }
 
 // Verdict is what Begin found.
@@ -97,6 +98,7 @@ type Decision struct {
 	Outcome  *Outcome        // of Replay; not to be changed
 	Done     <-chan struct{} // of InFlight
 	LetterID string          // of Unknown: as given by the claim that became unknown
+	Degraded error           // of Granted: why only this process knows of it; see Request.FailOpen
 }
 
 // Store is where keys are remembered. All its methods are safe for concurrent use; an error means that the store

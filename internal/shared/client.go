@@ -26,7 +26,7 @@ import (
 const DefaultBudget = 100 * time.Millisecond
 
 // ErrDown is returned, at once, while Redis does not answer.
-var ErrDown = errors.New("Redis is down") //nolint:staticcheck // a name
+var ErrDown = errors.New("redis is down")
 
 // Config says which Redis to use, and how.
 type Config struct {

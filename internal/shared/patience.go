@@ -15,6 +15,14 @@ type Patience struct {
 // NewPatience returns patience for budget in all.
 func NewPatience(budget time.Duration) Patience { return Patience{bounded: true, left: budget} }
 
+// Patience is what an exchange starts with; without a client, one without bound.
+func (c *Client) Patience() Patience {
+	if c == nil {
+		return Patience{}
+	}
+	return NewPatience(c.config.Budget)
+}
+
 // Spend returns a context that ends when patience does, or with ctx. done must be called when the wait is over.
 func (p *Patience) Spend(ctx context.Context) (waiting context.Context, done func()) {
 	if !p.bounded {

@@ -21,8 +21,8 @@ type Metrics struct {
 	ReloadSuccess prometheus.Gauge // 1 when the last load of the configuration succeeded, else 0
 	ReloadTime    prometheus.Gauge // Unix seconds of the last successful load
 
-	requests, errors, retries, attempts, limits, keys, letters, secrets *prometheus.CounterVec
-	duration, limitWait                                                 *prometheus.HistogramVec
+	requests, errors, retries, attempts, limits, keys, letters, secrets, degraded *prometheus.CounterVec
+	duration, limitWait                                                           *prometheus.HistogramVec
 
 	mu       sync.Mutex
 	adapters map[string]*Adapter
@@ -40,6 +40,7 @@ type Adapter struct {
 	Keys                           map[string]prometheus.Counter
 	LettersKept, LettersLost       prometheus.Counter
 	SecretsFetched, SecretsMissing prometheus.Counter
+	KeysDegraded, LimitDegraded    prometheus.Counter
 }
 
 // durationBuckets are the specification's, in seconds, and finer ones below 100 ms.
@@ -66,6 +67,7 @@ func NewMetrics(version, commit string) *Metrics {
 		keys:     counter("integration_idempotency_outcomes_total", "What came of idempotency keys.", "outcome"),
 		letters:  counter("integration_letters_total", "Letters kept, and lost because the spool could not take them.", "result"),
 		secrets:  counter("integration_secret_fetches_total", "Exchanges that needed credentials, by result: ok or failed.", "result"),
+		degraded: counter("integration_degraded_calls_total", "Exchanges that a policy decided without the store it needs: of keys, or of shared limits.", "policy"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "integration_request_duration_seconds",
 			Help: "Time of an exchange, from the application's call to the last byte of its answer.", Buckets: durationBuckets}, []string{"adapter_id"}),
 		limitWait: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "integration_rate_limit_wait_seconds",
@@ -76,7 +78,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "integration_build_info", Help: "1, labelled with what is running.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.duration,
+	m.Registry.MustRegister(m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.duration,
 		m.limitWait, m.ReloadSuccess, m.ReloadTime, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -99,6 +101,7 @@ func (m *Metrics) Adapter(id string) *Adapter {
 		Keys:        map[string]prometheus.Counter{},
 		LettersKept: m.letters.WithLabelValues(id, "kept"), LettersLost: m.letters.WithLabelValues(id, "lost"),
 		SecretsFetched: m.secrets.WithLabelValues(id, "ok"), SecretsMissing: m.secrets.WithLabelValues(id, "failed"),
+		KeysDegraded: m.degraded.WithLabelValues(id, "idempotency"), LimitDegraded: m.degraded.WithLabelValues(id, "rate_limit"),
 	}
 	for _, t := range problem.ErrorTypes() {
 		a.Errors[t] = m.errors.WithLabelValues(id, string(t))
@@ -117,7 +120,7 @@ func (m *Metrics) Forget(id string) {
 	delete(m.adapters, id)
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.duration, m.limitWait} {
+	}{m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.duration, m.limitWait} {
 		v.DeletePartialMatch(prometheus.Labels{"adapter_id": id})
 	}
 }

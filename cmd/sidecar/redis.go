@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/idempotency"
+	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/shared"
+)
+
+// openShared starts to use the Redis that the sidecars of the application share. A Redis that does not answer is no
+// reason not to serve: each adapter's policies say what happens without it.
+func (p *process) openShared(c *config.Redis) error {
+	client, err := p.redisConfig(c)
+	if err != nil {
+		return err
+	}
+	if p.shared, err = shared.Open(client); err != nil {
+		return err
+	}
+	p.keys = idempotency.NewRedis(p.shared, idempotency.RedisOptions{MaxBody: int(c.MaxOutcome)})
+	return nil
+}
+
+func (p *process) redisConfig(c *config.Redis) (shared.Config, error) {
+	out := shared.Config{Addresses: c.Addresses, MasterName: c.MasterName, Cluster: c.Cluster, Username: c.Username,
+		SentinelUsername: c.SentinelUsername, Prefix: c.Prefix, Budget: c.Budget.D(), Changed: p.redisChanged, Observe: p.metrics.Redis()}
+	if c.Password != "" {
+		out.Password = func() (string, error) { return p.reveal(c.Password) }
+	}
+	var err error
+	if c.SentinelPassword != "" {
+		if out.SentinelPassword, err = p.reveal(c.SentinelPassword); err != nil {
+			return out, fmt.Errorf("redis.sentinel_password: %w", err)
+		}
+	}
+	if c.TLS != nil {
+		if out.TLS, err = c.TLS.Client(); err != nil {
+			return out, fmt.Errorf("redis.%w", err)
+		}
+	}
+	return out, nil
+}
+
+func (p *process) reveal(ref secret.Ref) (string, error) {
+	value, err := p.secrets.Resolve(ref)
+	return string(value.Reveal()), err
+}
+
+// redisChanged logs what on-call wants to read in order.
+func (p *process) redisChanged(up bool, why error) {
+	if up {
+		p.log.Info("redis answers again: state is shared")
+		return
+	}
+	p.log.Warn("redis is down: limits are local, keys as each adapter's idempotency.store says", "error", why.Error())
+}
