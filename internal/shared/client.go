@@ -202,6 +202,7 @@ func (c *Client) attempt(ctx context.Context, command func(context.Context) erro
 	case err == nil:
 		c.gate.succeeded()
 	case ctx.Err() != nil && took < c.config.Budget/2: // the caller had no time left, or left: that says nothing of Redis
+	case redis.HasErrorPrefix(err, "WRONGTYPE"): // somebody else's value under our name: that one key's trouble
 	default:
 		c.gate.failed(err)
 	}

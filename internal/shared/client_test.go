@@ -94,6 +94,22 @@ func TestACallerWithoutTimeSaysNothingOfRedis(t *testing.T) {
 	}
 }
 
+func TestAForeignValueIsTheTroubleOfItsKeyAlone(t *testing.T) {
+	server := miniredis.RunT(t)
+	c := open(t, server, time.Second)
+	if _, err := server.Lpush("test:k", "x"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * failuresToClose {
+		if _, err := c.Run(t.Context(), NewScript("return redis.call('GET', KEYS[1])"), c.Key("k")); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	if !c.Up() {
+		t.Fatal("the gate closed")
+	}
+}
+
 func TestPatienceIsSpentOverAllWaits(t *testing.T) {
 	p := NewPatience(30 * time.Millisecond)
 	start := time.Now()
