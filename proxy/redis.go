@@ -28,7 +28,7 @@ func (s *Server) redisStatus() *RedisStatus {
 func (r *RedisStatus) check() HealthCheck {
 	switch {
 	case !r.Up:
-		return HealthCheck{Status: "warn", Message: "redis is down: limits are local, and keys as each adapter's idempotency.store says"}
+		return HealthCheck{Status: "warn", Message: "redis is down: limits are local, and keys as each adapter's idempotency.store says: " + r.Why}
 	case r.Warning != "":
 		return HealthCheck{Status: "warn", Message: r.Warning}
 	}

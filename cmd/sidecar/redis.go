@@ -19,6 +19,7 @@ func (p *process) openShared(c *config.Redis) error {
 	if p.shared, err = shared.Open(client); err != nil {
 		return err
 	}
+	<-p.shared.Probed() // or the first calls would pay for the connection
 	p.keys = idempotency.NewRedis(p.shared, idempotency.RedisOptions{MaxBody: int(c.MaxOutcome)})
 	return nil
 }

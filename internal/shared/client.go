@@ -58,11 +58,13 @@ type Client struct {
 	redis  redis.UniversalClient
 	gate   gate
 
+	first  chan struct{} // closed when the first probe has ended
+	once   sync.Once
 	stop   context.CancelFunc
 	probes sync.WaitGroup
 }
 
-// Open starts to use Redis. It does not wait for it: whether Redis answers is seen at the first command or probe.
+// Open starts to use Redis. It does not wait for it, see Probed.
 func Open(c Config) (*Client, error) {
 	if len(c.Addresses) == 0 {
 		return nil, errors.New("redis: no address")
@@ -71,8 +73,8 @@ func Open(c Config) (*Client, error) {
 		c.Budget = DefaultBudget
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	client := &Client{config: c, redis: redis.NewUniversalClient(c.options()), stop: stop}
-	client.gate.changed = c.Changed
+	client := &Client{config: c, redis: redis.NewUniversalClient(c.options()), first: make(chan struct{}), stop: stop}
+	client.gate.changed, client.gate.misses = c.Changed, missesToClose-1 // one that never answered is down at the first miss
 	client.probes.Go(func() { client.probe(ctx) })
 	return client, nil
 }
@@ -109,6 +111,10 @@ func (c *Client) Close() error {
 	c.probes.Wait()
 	return c.redis.Close()
 }
+
+// Probed is closed when Redis was asked for the first time, within a second. Then, as a rule, there is a connection: what
+// that costs, with TLS and the places of a cluster, can be more than a call's budget.
+func (c *Client) Probed() <-chan struct{} { return c.first }
 
 // Up reports whether Redis is asked. While it is not, every command returns ErrDown at once.
 func (c *Client) Up() bool { return c.gate.up() }
@@ -186,27 +192,33 @@ func (c *Client) ask(ctx context.Context, command func(context.Context) error) e
 	if !c.gate.up() {
 		return c.observe(0, ErrDown)
 	}
-	return c.attempt(ctx, command)
-}
-
-func (c *Client) attempt(ctx context.Context, command func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, c.config.Budget)
-	defer cancel()
 	start := time.Now()
-	err := command(limited)
-	took := time.Since(start)
-	if err == redis.Nil {
-		err = nil
-	}
+	err := c.command(ctx, command)
 	switch {
 	case err == nil:
 		c.gate.succeeded()
-	case ctx.Err() != nil && took < c.config.Budget/2: // the caller had no time left, or left: that says nothing of Redis
-	case redis.HasErrorPrefix(err, "WRONGTYPE"): // somebody else's value under our name: that one key's trouble
+	case ctx.Err() != nil && time.Since(start) < c.config.Budget/2: // the caller had no time left, or left: that says nothing of Redis
+	case strings.Contains(err.Error(), "WRONGTYPE"): // somebody else's value under our name: that one key's trouble
 	default:
 		c.gate.failed(err)
 	}
-	return c.observe(took, err)
+	return err
+}
+
+// command runs one command within the budget.
+func (c *Client) command(ctx context.Context, run func(context.Context) error) error {
+	return c.commandWithin(ctx, c.config.Budget, run)
+}
+
+func (c *Client) commandWithin(ctx context.Context, d time.Duration, run func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	start := time.Now()
+	err := run(limited)
+	if err == redis.Nil {
+		err = nil
+	}
+	return c.observe(time.Since(start), err)
 }
 
 func (c *Client) observe(took time.Duration, err error) error {

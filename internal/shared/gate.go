@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// A gate is the breaker in front of Redis. Calls close it by failing, one after the other; only the prober opens it,
-// so that no call has to find out, at its own cost, whether Redis is back.
+// A gate is the breaker in front of Redis. Calls close it by failing, one after the other, and so does the prober, whose
+// writes count by themselves: a full Redis may still do for calls what needs no memory. Only the prober opens it, so that
+// no call has to find out, at its own cost, whether Redis is back.
 type gate struct {
 	changed func(up bool, why error)
 	down    atomic.Bool
 
 	mu       sync.Mutex
 	failures int // in a row
+	misses   int // of the prober, in a row
 	passes   int // of the prober in a row, while down
 	since    time.Time
 	why      error
@@ -22,6 +24,7 @@ type gate struct {
 
 const (
 	failuresToClose = 3
+	missesToClose   = 2
 	passesToOpen    = 2
 )
 
@@ -31,29 +34,45 @@ func (g *gate) succeeded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failures = 0
-	if g.down.Load() {
-		return // a late answer from before: the prober decides
-	}
-	g.why = nil
 }
 
 func (g *gate) failed(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failures++
 	g.passes, g.why = 0, err
-	if g.failures < failuresToClose || g.down.Load() {
+	if g.failures++; g.failures >= failuresToClose {
+		g.close()
+	}
+}
+
+// missed is the prober's failure.
+func (g *gate) missed(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.passes, g.why = 0, err
+	if g.misses++; g.misses >= missesToClose {
+		g.close()
+	}
+}
+
+func (g *gate) close() {
+	if g.down.Load() {
 		return
 	}
 	g.since = time.Now()
 	g.down.Store(true)
-	g.tell(false, err)
+	g.tell(false, g.why)
 }
 
-// passed is the prober's success while the gate is closed.
+// passed is the prober's success.
 func (g *gate) passed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.misses = 0
+	if !g.down.Load() {
+		g.why = nil
+		return
+	}
 	if g.passes++; g.passes < passesToOpen {
 		return
 	}

@@ -12,20 +12,25 @@ const (
 	probeWhenUp   = time.Second
 	probeWhenDown = 200 * time.Millisecond
 	probeKeyTTL   = time.Minute
+	firstProbe    = time.Second
 )
 
 // probe writes to Redis now and then until ctx ends. It writes because a full Redis, and a master that has become a
 // replica, still answer whoever only reads. Pods do not probe in step: each pause is up to a quarter longer.
 func (c *Client) probe(ctx context.Context) {
-	looked := false
+	looked, within := false, max(firstProbe, c.config.Budget)
 	for {
-		wasUp := c.gate.up()
-		err := c.attempt(ctx, func(ctx context.Context) error {
+		err := c.commandWithin(ctx, within, func(ctx context.Context) error {
 			return c.redis.Set(ctx, c.Key("probe"), "1", probeKeyTTL).Err()
 		})
-		if err == nil && !wasUp {
+		within = c.config.Budget
+		switch {
+		case err == nil:
 			c.gate.passed()
+		case ctx.Err() == nil:
+			c.gate.missed(err)
 		}
+		c.once.Do(func() { close(c.first) })
 		if err == nil && !looked {
 			looked = c.lookAtSettings(ctx)
 		}
@@ -44,7 +49,7 @@ func (c *Client) probe(ctx context.Context) {
 // lookAtSettings warns of a Redis that may throw away keys before their time: a used key would look unused.
 func (c *Client) lookAtSettings(ctx context.Context) (looked bool) {
 	info, err := "", error(nil)
-	_ = c.attempt(ctx, func(ctx context.Context) error {
+	_ = c.command(ctx, func(ctx context.Context) error {
 		info, err = c.redis.Info(ctx, "memory").Result()
 		return nil // not being allowed to ask says nothing of Redis
 	})

@@ -29,9 +29,15 @@ local function taken() return state and state ~= 'free' end
 -- text writes a number in full: Lua would round it.
 local function text(n) return string.format('%.0f', n) end
 
+-- write replaces the record. It sets before it deletes: a full Redis refuses the first write of a script, and takes any
+-- after one that it took.
 local function write(life, state, owner, till, ...)
 	token = math.max(token + 1, micros)
-	redis.call('DEL', key)
 	redis.call('HSET', key, 'state', state, 'owner', owner, 'token', text(token), 'until', text(till), ...)
+	local kept = {}
+	for i = 1, select('#', ...), 2 do kept[select(i, ...)] = true end
+	for _, field in ipairs({'fingerprint', 'letter', 'outcome', 'was'}) do
+		if not kept[field] then redis.call('HDEL', key, field) end
+	end
 	redis.call('PEXPIRE', key, text(life))
 end
