@@ -34,6 +34,7 @@ type batch struct {
 	returns []float64
 	empty   time.Time
 	spent   int
+	refused int
 }
 
 // await waits for the answer of a script that somebody else runs. Who stops waiting holds no token.
@@ -62,7 +63,7 @@ func (b *Bucket) gather() *batch {
 		b.asks = nil
 		return nil
 	}
-	next := &batch{asks: b.asks[:n:n], returns: b.returns, empty: b.empty, spent: b.spent()}
+	next := &batch{asks: b.asks[:n:n], returns: b.returns, empty: b.empty, spent: b.spent(), refused: b.refused}
 	b.asks, b.returns, b.empty = b.asks[n:], nil, time.Time{}
 	slices.SortFunc(next.returns, func(a, b float64) int { return cmp.Compare(b, a) }) // the last reservation first
 	return next
@@ -111,12 +112,12 @@ func (b *Bucket) run(ctx context.Context, now *batch) (next *batch) {
 
 // arguments are those that bucket.lua lists.
 func (b *Bucket) arguments(now *batch, asked time.Time) []any {
-	list := make([]any, 0, 5+len(now.returns)+len(now.asks))
+	list := make([]any, 0, 7+len(now.returns)+len(now.asks))
 	empty := time.Duration(0)
 	if !now.empty.IsZero() {
 		empty = max(now.empty.Sub(asked), 0)
 	}
-	list = append(list, quarters(b.interval), b.capacity, now.spent, empty.Microseconds(), len(now.returns))
+	list = append(list, quarters(b.interval), b.capacity, now.spent, empty.Microseconds(), b.sidecar, now.refused, len(now.returns))
 	for _, slot := range now.returns {
 		list = append(list, quarters(slot))
 	}
@@ -137,6 +138,9 @@ func (b *Bucket) settle(now *batch, r reply, asked time.Time) {
 		if a.answer.Granted = r.granted[i]; a.answer.Granted {
 			tat += b.interval
 			a.answer.slot, a.answer.Wait = tat, micros(max(tat-b.burst(), from)-r.now)
+			b.refused = 0
+		} else {
+			b.refuse()
 		}
 	}
 	owed, closed := micros(tat-r.now), micros(from-r.now)

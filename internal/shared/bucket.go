@@ -2,6 +2,8 @@ package shared
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"math"
 	"sync"
 	"time"
@@ -12,17 +14,21 @@ import (
 // A token is granted with the time at which it may be used: who waits has it reserved, in the order in which Redis was
 // asked, whichever sidecar asked. So a call makes one round trip, also when it waits; calls that come while one is
 // under way are asked for together in the next (batch.go). No sidecar holds tokens in stock, so the limit is exact over
-// all of them, but for the time between the grant and the sending.
+// all of them, but for the time between the grant and the sending. When there are more calls than tokens, sidecars take
+// turns.
 //
 // A script that Redis runs twice (see Client.Run) takes more tokens than it grants, never fewer.
 type Bucket struct {
 	client   *Client
 	key      string
+	sidecar  string // tells who asks; random
 	capacity int
 	interval float64 // µs between two tokens
 	now      func() time.Time
 
 	mu      sync.Mutex
+	refused int       // takes refused since the last grant, in a row without a pause of refusedLately
+	lately  time.Time // when the last was refused
 	running bool      // a script is under way
 	asks    []*ask    // for the next script
 	returns []float64 // reservations for the next script to give back
@@ -34,7 +40,9 @@ type Bucket struct {
 // NewBucket returns the bucket of key, which holds capacity tokens and gets refillRate new ones a second. Nothing is
 // asked of Redis. Sidecars that know the bucket by other settings, as in a rollout, share what was taken, in tokens.
 func NewBucket(c *Client, key string, capacity int, refillRate float64) *Bucket {
-	return &Bucket{client: c, key: key, capacity: capacity, now: time.Now,
+	var id [4]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return &Bucket{client: c, key: key, sidecar: hex.EncodeToString(id[:]), capacity: capacity, now: time.Now,
 		interval: math.Ceil(4*1e6/refillRate) / 4} // rounded to what the script computes exactly, never to a higher rate
 }
 
@@ -68,6 +76,7 @@ func (b *Bucket) Take(ctx context.Context, maxWait time.Duration) (Answer, error
 	b.mu.Lock()
 	if b.known.deny(b, max(maxWait, 0)) {
 		defer b.mu.Unlock()
+		b.refuse()
 		return Answer{Level: b.known.latest}, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -89,6 +98,18 @@ func (b *Bucket) Take(ctx context.Context, maxWait time.Duration) (Answer, error
 		go b.runAll(more)
 	}
 	return a.answer, a.err
+}
+
+// refusedLately is the pause after which a refusal is no sign any more that there are more calls than tokens.
+const refusedLately = 250 * time.Millisecond
+
+// refuse notes that a take was refused.
+func (b *Bucket) refuse() {
+	now := b.now()
+	if now.Sub(b.lately) > refusedLately {
+		b.refused = 0
+	}
+	b.refused, b.lately = b.refused+1, now
 }
 
 // detach returns a context that ends at the deadline of ctx, but not when ctx is cancelled.

@@ -131,3 +131,72 @@ func TestOnlyTheLastReservationsAreGivenBack(t *testing.T) {
 		t.Fatalf("%+v, want the third token", a)
 	}
 }
+
+// Calls in step: every sidecar's come every 8 ms, always in the same order, ten for each token.
+func TestSidecarsTakeTurnsWhenCallsArriveInStep(t *testing.T) {
+	w := newWorld(t)
+	pods := make([]*Bucket, 4)
+	for i := range pods {
+		pods[i] = w.bucket("k", 5, 50, 0)
+	}
+	granted := make([]int, len(pods))
+	const calls = 1000
+	for range calls {
+		for i, b := range pods {
+			if take(t, b, 0).Granted {
+				granted[i]++
+			}
+			w.advance(2 * time.Millisecond)
+		}
+	}
+	all := 0
+	for _, n := range granted {
+		all += n
+	}
+	if want := 5 + calls*8/20; all < want-1 || all > want+1 {
+		t.Errorf("%d granted, want %d", all, want)
+	}
+	for i, n := range granted {
+		if n < all/4-2 || n > all/4+4 {
+			t.Errorf("sidecar %d was granted %d of %d", i, n, all)
+		}
+	}
+}
+
+func TestASidecarWithFewCallsGetsItsTurn(t *testing.T) {
+	w := newWorld(t)
+	hungry, modest := w.bucket("k", 5, 50, 0), w.bucket("k", 5, 50, 0)
+	asked, granted := 0, 0
+	for ms := range 4000 {
+		if ms%2 == 0 {
+			take(t, hungry, 0)
+		}
+		if ms%50 < 3 { // three tries every 50 ms: 20 tokens a second would do
+			asked++
+			if take(t, modest, 0).Granted {
+				granted++
+			}
+		}
+		w.advance(time.Millisecond)
+	}
+	if granted < 20 {
+		t.Errorf("%d of %d were granted", granted, asked)
+	}
+}
+
+func TestASingleRefusalKeepsNoTokenForAnybody(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.bucket("k", 1, 1, 0), w.bucket("k", 1, 1, 0)
+	take(t, a, 0)
+	take(t, b, 0)
+	w.advance(time.Second)
+	if !take(t, a, 0).Granted {
+		t.Error("kept for one who may not come back")
+	}
+	take(t, b, 0)
+	take(t, b, 0)
+	w.advance(time.Second)
+	if !take(t, a, 0).Granted {
+		t.Error("kept for one who was refused a second ago")
+	}
+}
