@@ -12,10 +12,11 @@ import (
 // Update lets edit change a letter, body included, and keeps the result. ErrNotFound when there is no such letter. An
 // error of edit is returned as it is and nothing is changed; so is a change of the id, which is refused. edit may run
 // more than once, each time on a fresh copy, must be quick, and must not use the spool: all who write wait for it. A
-// letter found damaged is moved aside, and not found. An update may take the spool slightly past MaxBytes.
+// letter found damaged is moved aside, and not found. An update may take the spool slightly past MaxBytes. ErrSealed
+// when edit changes the message of a letter that is sealed with an unknown key; all else of it can be changed.
 func (s *Spool) Update(ctx context.Context, id string, edit func(*Letter) error) error {
 	err := s.change(ctx, func(t *transaction) (verdict, err error) {
-		return t.update([]byte(id), edit, true)
+		return t.update([]byte(id), edit, &content{sealer: s.config.Seal})
 	})
 	if !errors.Is(err, errDamaged) {
 		return err
@@ -30,7 +31,7 @@ func (s *Spool) Update(ctx context.Context, id string, edit func(*Letter) error)
 // letter that is closed already stays as it is.
 func (s *Spool) Discard(ctx context.Context, id, who string) error {
 	return s.change(ctx, func(t *transaction) (verdict, err error) {
-		return t.update([]byte(id), s.closing(Discarded, who, "discard"), false)
+		return t.update([]byte(id), s.closing(Discarded, who, "discard"), nil)
 	})
 }
 
@@ -65,31 +66,53 @@ func (s *Spool) closing(state State, who, action string) func(*Letter) error {
 // change runs one operation. A verdict is what the caller is told although the disk did its part; nothing may have
 // been written then.
 func (s *Spool) change(ctx context.Context, op func(*transaction) (verdict, err error)) error {
-	var change change
-	var verdict error
-	err := s.db.Do(ctx, func(tx *bbolt.Tx) (err error) {
-		t := begin(tx)
-		if verdict, err = op(t); err != nil {
-			return err
-		}
-		change = t.change
-		return t.account()
-	})
+	verdict, err := s.do(ctx, 0, op)
 	if err != nil {
 		return fmt.Errorf("change a letter in the spool: %w", err)
 	}
-	s.tally.apply(change)
 	return verdict
 }
 
-// update edits one letter. Without withBody edit sees none, and the body on disk stays.
-func (t *transaction) update(id []byte, edit func(*Letter) error, withBody bool) (verdict, err error) {
-	head := t.letters.Get(id)
-	former, _, ok := decodeSummary(id, head)
+// do runs an operation that writes about weight bytes. The tally follows when the commit has succeeded, in the order
+// of commits. After one that failed nobody knows what of it is there (its last sync may have failed, not its
+// writing), so the letters are counted anew once a commit succeeds.
+func (s *Spool) do(ctx context.Context, weight int, op func(*transaction) (verdict, err error)) (verdict, err error) {
+	err = s.db.DoWeighed(ctx, weight, func(tx *bbolt.Tx) (err error) {
+		t := s.begin(tx)
+		if verdict, err = op(t); err != nil {
+			return err
+		}
+		tx.OnCommit(func() { s.committed(t.change) })
+		return t.account()
+	})
+	switch {
+	case err == nil:
+		s.recountIfDoubtful()
+	case ctx.Err() == nil:
+		s.doubtful.Store(true)
+	}
+	return verdict, err
+}
+
+func (s *Spool) committed(c change) {
+	s.tally.apply(c)
+	if c.queued == 0 {
+		return
+	}
+	select {
+	case s.ready <- struct{}{}:
+	default: // who forwards has been told already
+	}
+}
+
+// update edits one letter. Without a content edit sees no message, and that on disk stays.
+func (t *transaction) update(id []byte, edit func(*Letter) error, c *content) (verdict, err error) {
+	value := t.letters.Get(id)
+	former, ok := decodeHead(id, value)
 	if !ok {
 		return ErrNotFound, nil
 	}
-	l, damage := decodeLetter(id, head, t.bodies.Get(id), withBody)
+	l, damage := c.letter(t, id, former)
 	if damage != nil {
 		return damage, nil
 	}
@@ -99,28 +122,22 @@ func (t *transaction) update(id []byte, edit func(*Letter) error, withBody bool)
 	if l.ID != string(id) {
 		return errors.New("a letter's id cannot be changed"), nil
 	}
-	body := l.OriginalMessage.Body
-	size, sum := former.bodySize, former.bodySum
-	if withBody {
-		size, sum = int64(len(body)), checksum(body)
-	}
-	changed, err := encodeHead(l, size, sum)
+	w, newBody, err := c.pack(l, former)
 	if err != nil {
 		return err, nil
 	}
-	if bytes.Equal(head, changed) {
+	if bytes.Equal(value, w.head) {
 		return nil, nil
 	}
-	w := writing{id: id, head: changed, body: body}
-	w.summary, _, _ = decodeSummary(id, changed)
-	return nil, t.replace(former, w, sum != former.bodySum || size != former.bodySize)
+	w.summary, _ = decodeSummary(id, w.head)
+	return nil, t.replace(former.summary, w, newBody)
 }
 
 // resolve edits every letter of a scope; entries of letters that are gone are dropped.
 func (t *transaction) resolve(scope string, edit func(*Letter) error) (n int, err error) {
 	for _, entry := range t.entriesOf(scope) {
 		id := entry[len(scopeKey{}):]
-		verdict, err := t.update(id, edit, false)
+		verdict, err := t.update(id, edit, nil)
 		if err != nil {
 			return 0, err
 		}

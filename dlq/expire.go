@@ -56,7 +56,7 @@ func (s *Spool) older(cutoff time.Time, after []byte) (ids []string, last []byte
 				return nil
 			}
 			last = append(last[:0], id...)
-			if summary, _, ok := decodeSummary(id, head); ok && summary.created.Before(cutoff) {
+			if summary, ok := decodeSummary(id, head); ok && summary.created.Before(cutoff) {
 				ids = append(ids, string(id))
 			}
 		}
@@ -82,7 +82,7 @@ func madeAfter(id []byte, t time.Time) bool {
 // expire removes those of the letters that are still as old: the others were changed since.
 func (t *transaction) expire(ids []string, cutoff time.Time) (removed []string, err error) {
 	for _, id := range ids {
-		s, _, ok := decodeSummary([]byte(id), t.letters.Get([]byte(id)))
+		s, ok := decodeSummary([]byte(id), t.letters.Get([]byte(id)))
 		if !ok || !s.created.Before(cutoff) {
 			continue
 		}

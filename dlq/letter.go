@@ -50,6 +50,10 @@ type Message struct {
 	Target     string  `json:"target"`     // path and query as the application sent them, without the adapter's prefix
 	Operation  string  `json:"operation,omitempty"`
 	Raw        *Raw    `json:"raw,omitempty"` // when target or headers are not UTF-8, which JSON cannot hold
+
+	BodyOmitted bool   `json:"bodyOmitted,omitempty"` // Config.OmitBody was on: the letter cannot be replayed
+	BodyLength  int64  `json:"bodyLength,omitempty"`  // in bytes, when there was a body and it is not here
+	SealedWith  string `json:"sealedWith,omitempty"`  // name of a key that is not configured: all but method and operation is sealed
 }
 
 // Failure is why the exchange failed.
@@ -74,6 +78,7 @@ type Metadata struct {
 	Scope          string    `json:"scope,omitempty"` // hex of the key's scope; a success with it resolves the letter
 	Fresh          bool      `json:"keyFresh"`        // the key was made by the sidecar for this exchange alone
 	Created        time.Time `json:"created"`
+	Forwarded      time.Time `json:"forwarded,omitzero"` // when a sink last acknowledged it
 }
 
 // Attempt is one try upstream.

@@ -1,58 +1,50 @@
 package dlq
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
 )
 
-// load creates the buckets, counts the letters and moves damaged ones aside. It reads heads only: a damaged body is
-// found, and moved aside, when somebody reads it.
-func (s *Spool) load() error {
-	ctx := context.Background()
+// load creates the buckets, counts the letters, sets the indexes right and moves damaged letters aside. It reads heads
+// only: a damaged body is found, and moved aside, when somebody reads it.
+func (s *Spool) load(ctx context.Context) error {
 	if err := s.db.Do(ctx, createBuckets); err != nil {
 		return err
 	}
-	var counted change
-	var damaged [][]byte
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		counted.quarantined = countQuarantined(tx)
-		return tx.Bucket(bucketHeads()).ForEach(func(id, head []byte) error {
-			summary, _, ok := decodeSummary(id, head)
-			if !ok {
-				damaged = append(damaged, append([]byte(nil), id...))
-				return nil
-			}
-			counted.added = append(counted.added, summary)
-			if len(counted.added) == 1024 { // a large spool's summaries are not all held at once
-				s.tally.apply(counted)
-				counted = change{}
-				s.db.Trim(tx)
-			}
-			return nil
-		})
-	})
+	found, err := s.recount(ctx)
 	if err != nil {
 		return err
 	}
-	s.tally.apply(counted)
-	if err := s.setAccount(ctx); err != nil {
-		return err
-	}
-	for _, id := range damaged {
+	for _, id := range found.damaged {
 		if err := s.quarantine(ctx, id); err != nil {
 			return err
 		}
+	}
+	if !found.indexed {
+		if err := s.reindex(ctx); err != nil {
+			return err
+		}
+		if found, err = s.recount(ctx); err != nil {
+			return err
+		}
+	}
+	if s.config.Outbox && found.unqueued {
+		if err := s.fillOutbox(ctx); err != nil {
+			return err
+		}
+	}
+	if s.Stats().Outbox > 0 {
+		s.committed(change{queued: 1, unqueued: 1}) // whoever forwards has something to do
 	}
 	return nil
 }
 
 func createBuckets(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketHeads(), bucketBodies(), bucketScopes(), bucketOpen(), bucketClosed(),
-		bucketAccount(), bucketQuarantine()} {
+	for _, name := range buckets() {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -60,13 +52,56 @@ func createBuckets(tx *bbolt.Tx) error {
 	return nil
 }
 
-// setAccount makes the account on disk what was counted, should they differ: what went to quarantine counts no more.
-func (s *Spool) setAccount(ctx context.Context) error {
-	return s.db.Do(ctx, func(tx *bbolt.Tx) error {
-		t := begin(tx)
-		t.bytes, t.closedBytes = s.tally.weight()
+// alone is more than what shares a commit.
+const alone = 1 << 40
+
+// findings are what a recount has met.
+type findings struct {
+	damaged  [][]byte
+	indexed  bool // every letter has its entries in the indexes, and nothing else is there
+	unqueued bool // a dead letter does not wait in the outbox
+}
+
+// recount counts the letters as they are on disk. It has a commit for itself: what came before it has been counted by
+// then, what comes after it not yet.
+func (s *Spool) recount(ctx context.Context) (f findings, err error) {
+	err = s.db.DoWeighed(ctx, alone, func(tx *bbolt.Tx) error {
+		t, counted := s.begin(tx), newTally(s.tally.seed)
+		counted.stats.Quarantined = countQuarantined(tx)
+		var n census
+		f = findings{}
+		err := t.letters.ForEach(func(id, value []byte) error {
+			summary, ok := decodeSummary(id, value)
+			if !ok {
+				f.damaged = append(f.damaged, bytes.Clone(id))
+				return nil
+			}
+			counted.count(summary, 1)
+			f.unqueued = n.add(t, id, summary) || f.unqueued
+			if n.letters%1024 == 0 {
+				s.db.Trim(tx)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		counted.stats.Outbox, f.indexed = n.compare(t)
+		t.bytes, t.yielding = counted.stats.Bytes, counted.yielding
+		tx.OnCommit(func() { s.tally.recounted(counted) })
 		return t.account()
 	})
+	return f, err
+}
+
+// recountIfDoubtful follows a commit that succeeded.
+func (s *Spool) recountIfDoubtful() {
+	if !s.doubtful.CompareAndSwap(true, false) {
+		return
+	}
+	if _, err := s.recount(context.Background()); err != nil {
+		s.doubtful.Store(true)
+	}
 }
 
 // Stats returns the present numbers. It is cheap enough for every scrape.
@@ -74,71 +109,19 @@ func (s *Spool) Stats() Stats {
 	stats := s.tally.snapshot()
 	stats.MaxBytes = s.config.MaxBytes
 	_ = s.db.View(func(tx *bbolt.Tx) error { // closed: no oldest letter
-		if _, created := tx.Bucket(bucketOpen()).Cursor().First(); len(created) == 8 {
-			stats.Oldest = time.Unix(0, int64(binary.BigEndian.Uint64(created)))
-		}
+		_, created := tx.Bucket(bucketOpen()).Cursor().First()
+		stats.Oldest = timeAt(created)
+		_, since := tx.Bucket(bucketOutbox()).Cursor().First()
+		stats.OutboxOldest = timeAt(since)
 		return nil
 	})
 	return stats
 }
 
-func countQuarantined(tx *bbolt.Tx) (n int) {
-	_ = tx.Bucket(bucketQuarantine()).ForEach(func(key, _ []byte) error {
-		if isQuarantinedHead(key) {
-			n++
-		}
-		return nil
-	})
-	return n
-}
-
-func isQuarantinedHead(key []byte) bool {
-	return len(key) > 5 && string(key[len(key)-5:]) == "\x00head"
-}
-
-// quarantine moves a letter that cannot be read aside, as it is, so that somebody may still make sense of it. A letter
-// that can be read after all is left alone.
-func (s *Spool) quarantine(ctx context.Context, id []byte) error {
-	var change change
-	err := s.db.Do(ctx, func(tx *bbolt.Tx) error {
-		t := begin(tx)
-		head, body := t.letters.Get(id), t.bodies.Get(id)
-		if head == nil {
-			return nil
-		}
-		if _, err := decodeLetter(id, head, body, true); err == nil {
-			return nil
-		}
-		if err := t.setAside(tx.Bucket(bucketQuarantine()), id, head, body); err != nil {
-			return err
-		}
-		t.change.quarantined = 1
-		change = t.change
-		return t.account()
-	})
-	if err != nil {
-		return fmt.Errorf("move a damaged letter of the spool aside: %w", err)
+// timeAt reads the time that a value begins with; zero when there is none.
+func timeAt(value []byte) time.Time {
+	if len(value) < 8 {
+		return time.Time{}
 	}
-	s.tally.apply(change)
-	return nil
-}
-
-func (t *transaction) setAside(quarantine *bbolt.Bucket, id, head, body []byte) error {
-	if err := quarantine.Put([]byte(string(id)+"\x00head"), append([]byte(nil), head...)); err != nil {
-		return err
-	}
-	if body != nil {
-		if err := quarantine.Put([]byte(string(id)+"\x00body"), append([]byte(nil), body...)); err != nil {
-			return err
-		}
-	}
-	if s, _, ok := decodeSummary(id, head); ok {
-		return t.remove(id, s)
-	}
-	for _, b := range []*bbolt.Bucket{t.letters, t.bodies, t.open, t.closed} { // its entry in scopes is dropped when met
-		if err := b.Delete(id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return time.Unix(0, int64(binary.BigEndian.Uint64(value)))
 }

@@ -18,7 +18,8 @@ func (s *Spool) Has(id string) bool {
 	return found
 }
 
-// Get returns a letter; ErrNotFound when there is none. A letter found damaged is moved aside, and not found.
+// Get returns a letter; ErrNotFound when there is none. A letter found damaged is moved aside, and not found. One that
+// is sealed with an unknown key comes without its message, see Message.SealedWith and Message.Whole.
 func (s *Spool) Get(id string) (*Letter, error) {
 	var l *Letter
 	err := s.db.View(func(tx *bbolt.Tx) (err error) {
@@ -26,7 +27,7 @@ func (s *Spool) Get(id string) (*Letter, error) {
 		if head == nil {
 			return ErrNotFound
 		}
-		l, err = decodeLetter([]byte(id), head, tx.Bucket(bucketBodies()).Get([]byte(id)), true)
+		l, err = s.config.Seal.decode([]byte(id), head, tx.Bucket(bucketBodies()).Get([]byte(id)))
 		return err
 	})
 	switch {
@@ -109,7 +110,7 @@ func (s *Spool) piece(f Filter, after []byte) (p piece, err error) {
 			}
 			seen++
 			p.last = append(p.last[:0], id...)
-			l, err := choose(f, id, head, bodies)
+			l, err := s.choose(f, id, head, bodies)
 			if err != nil {
 				p.damaged = append(p.damaged, append([]byte(nil), id...))
 			} else if l != nil {
@@ -123,25 +124,28 @@ func (s *Spool) piece(f Filter, after []byte) (p piece, err error) {
 	return p, err
 }
 
-// choose returns the letter if f does: what the summary tells is asked before the JSON, and that before the body.
-func choose(f Filter, id, head []byte, bodies *bbolt.Bucket) (*Letter, error) {
-	s, _, ok := decodeSummary(id, head)
+// choose returns the letter if f does: what the summary tells is asked before the JSON, and that before the message.
+func (s *Spool) choose(f Filter, id, value []byte, bodies *bbolt.Bucket) (*Letter, error) {
+	h, ok := decodeHead(id, value)
 	if !ok {
 		return nil, errDamaged
 	}
-	if !f.chooses(s) {
+	if !f.chooses(h.summary) {
 		return nil, nil
 	}
-	l, err := decodeLetter(id, head, nil, false)
+	l, err := decodeBare(h)
 	if err != nil || !f.Matches(l) {
 		return nil, err
 	}
-	return decodeLetter(id, head, bodies.Get(id), true)
+	return s.config.Seal.decode(id, value, bodies.Get(id))
 }
 
 // chooses is false when f certainly does not choose a letter with this summary.
 func (f Filter) chooses(s summary) bool {
 	if !f.Since.IsZero() && s.created.Before(f.Since) || !f.Until.IsZero() && !s.created.Before(f.Until) {
+		return false
+	}
+	if f.ErrorType != "" && f.ErrorType != s.errorType {
 		return false
 	}
 	return f.choosesState(s.state)

@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"go.etcd.io/bbolt"
 
 	"github.com/fsm-integrations/sidecar/internal/groupcommit"
 )
@@ -20,6 +21,9 @@ type Config struct {
 	MaxBytes  int64            // what all letters together may count; default 1 GiB. The file is somewhat larger
 	Retention time.Duration    // how long a letter is kept, measured from Metadata.Created; default 720 h, negative forever
 	Now       func() time.Time // the clock of audit rows; default time.Now
+	Seal      *Sealer          // encrypts what the application sent; nil: new letters are kept as they are
+	OmitBody  bool             // new letters are kept without their bodies, and cannot be replayed
+	Outbox    bool             // letters wait in the outbox for a sink, also those that are open and were never forwarded
 }
 
 const (
@@ -30,9 +34,11 @@ const (
 
 // The errors a caller may have to tell apart. Every other error means that the disk failed.
 var (
-	ErrFull     = errors.New("the spool is full")
-	ErrNotFound = errors.New("no such letter")
-	errDamaged  = errors.New("damaged letter")
+	ErrFull        = errors.New("the spool is full")
+	ErrNotFound    = errors.New("no such letter")
+	ErrSealed      = errors.New("the letter is sealed with a key that is not configured")
+	ErrBodyOmitted = errors.New("the letter was kept without its body")
+	errDamaged     = errors.New("damaged letter")
 )
 
 // Spool keeps letters on disk. Its methods are safe for concurrent use; those that change something return when the
@@ -41,28 +47,51 @@ var (
 type Spool struct {
 	config Config
 	db     *groupcommit.DB
-	tally  tally
+	tally  *tally
+
+	ready    chan struct{} // see OutboxReady
+	doubtful atomic.Bool   // a commit has failed since the letters were counted
 }
 
 // NewID makes the id of a letter: a UUIDv7, so that ids sort by the time they were made.
-func NewID() string { return uuid.Must(uuid.NewV7()).String() } // fails only when crypto/rand does, which it never returns from
+func NewID() string { return uuid.Must(uuid.NewV7()).String() } // fails only with crypto/rand, which never does
 
 // Open opens the spool in c.Dir, creating it when missing. Letters that cannot be read are moved aside and counted in
-// Stats.Quarantined; everything else is there. Only the errors of Open name a path; one that wraps
-// groupcommit.ErrInUse means that another process holds the spool.
+// Stats.Quarantined; everything else is there. A file that is damaged as such is moved aside, whole, and what can be
+// read of it goes into a new one: Stats.Damaged tells. A file that is mostly empty is made smaller. Only the errors of
+// Open name a path; one that wraps groupcommit.ErrInUse means that another process holds the spool.
 func Open(c Config) (*Spool, error) {
 	c.MaxBytes = cmp.Or(c.MaxBytes, defaultMaxBytes)
 	c.Retention = cmp.Or(c.Retention, defaultRetention)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	db, err := groupcommit.Open(filepath.Join(c.Dir, "letters.db"), groupcommit.Options{})
+	path := filepath.Join(c.Dir, "letters.db")
+	s, err := open(path, c)
+	if err == nil || !errors.Is(err, groupcommit.ErrDamaged) && !errors.Is(err, groupcommit.ErrPanic) {
+		return s, err
+	}
+	damaged, err := salvage(path, c.Now(), err)
 	if err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
-	s := &Spool{config: c, db: db}
-	s.tally.reset()
-	if err := s.load(); err != nil {
+	if s, err = open(path, c); err != nil {
+		return nil, err
+	}
+	s.tally.stats.Damaged = damaged
+	return s, nil
+}
+
+// compactAbove is the size below which a file that is half empty is not worth writing anew.
+const compactAbove = 64 << 20
+
+func open(path string, c Config) (*Spool, error) {
+	db, err := groupcommit.Open(path, groupcommit.Options{Check: true, CompactAbove: compactAbove})
+	if err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	s := &Spool{config: c, db: db, tally: newTally(maphash.MakeSeed()), ready: make(chan struct{}, 1)}
+	if err := s.load(context.Background()); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("read the spool in %s: %w", c.Dir, err)
 	}
@@ -79,7 +108,8 @@ func (s *Spool) Close() error {
 
 // Put keeps a letter; when it returns nil the letter is on disk. A letter whose id is kept already is left as it is,
 // also when its state has changed since. An empty state means Dead, a zero Metadata.Created means now; l itself is
-// not changed. When there is no room the oldest closed letters make way; ErrFull when that is not enough.
+// not changed. When there is no room closed letters make way, then forwarded ones, the oldest of each first; ErrFull
+// when that is not enough.
 func (s *Spool) Put(ctx context.Context, l *Letter) error {
 	err := s.keep(ctx, l)
 	s.tally.tried(err, s.config.Now())
@@ -95,13 +125,19 @@ func (s *Spool) keep(ctx context.Context, l *Letter) error {
 	if kept.Metadata.Created.IsZero() {
 		kept.Metadata.Created = s.config.Now()
 	}
-	body := l.OriginalMessage.Body
-	head, err := encodeHead(&kept, int64(len(body)), checksum(body))
+	if s.config.OmitBody {
+		kept.OriginalMessage.omitBody()
+	}
+	sealed, body, err := s.config.Seal.pack(l.ID, &kept.OriginalMessage)
+	if err != nil {
+		return err
+	}
+	head, err := encodeHead(&kept, sealed, body)
 	if err != nil {
 		return err
 	}
 	w := writing{id: []byte(l.ID), head: head, body: body}
-	w.summary, _, _ = decodeSummary(w.id, head)
+	w.summary, _ = decodeSummary(w.id, head)
 	if s.tally.withoutRoom(w.summary.size, s.config.MaxBytes) && !s.Has(l.ID) {
 		return ErrFull // known without a commit: a full spool must not cost an fsync per failed call
 	}
@@ -118,24 +154,17 @@ func (s *Spool) put(ctx context.Context, w writing) error {
 	// Counted before it is there, so that a success that comes right after looks for it.
 	s.tally.expectScope(w.summary)
 	defer s.tally.forgetScope(w.summary)
-	var change change
-	var verdict error
-	err := s.db.DoWeighed(ctx, len(w.head)+len(w.body), func(tx *bbolt.Tx) (err error) {
-		t := begin(tx)
-		if verdict = nil; t.letters.Get(w.id) == nil {
-			if verdict, err = t.makeRoom(w.summary.size, s.config.MaxBytes); verdict == nil && err == nil {
-				err = t.insert(w)
-			}
+	verdict, err := s.do(ctx, len(w.head)+len(w.body), func(t *transaction) (verdict, err error) {
+		if t.letters.Get(w.id) != nil {
+			return nil, nil
 		}
-		change = t.change
-		if err != nil {
-			return err
+		if verdict, err = t.makeRoom(w.summary.size); verdict != nil || err != nil {
+			return verdict, err
 		}
-		return t.account()
+		return nil, t.insert(w)
 	})
 	if err != nil {
 		return fmt.Errorf("put a letter in the spool: %w", err)
 	}
-	s.tally.apply(change)
 	return verdict
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
 )
 
 // Stats is what a scrape may show of the spool.
@@ -15,13 +17,23 @@ type Stats struct {
 	OpenByAdapter map[string]int // open letters by adapter id; an adapter without any has no entry
 	Bytes         int64          // what all letters count against MaxBytes
 	MaxBytes      int64
-	Oldest        time.Time // when the first open letter, in the order of ids, was created; zero when there is none
-	Quarantined   int       // letters that could not be read and were moved aside, ever
-	Expired       int       // letters removed for their age since the spool was opened
-	Lost          int       // letters that Put could not take since the spool was opened
-	LastLost      time.Time // when that was last
-	Failing       string    // why the last Put failed; "" when it did not
-	Evicted       int       // closed letters removed to make room since the spool was opened
+	Oldest        time.Time     // when the first open letter, in the order of ids, was created; zero when there is none
+	OpenByGroup   map[Group]int // open letters by adapter id and error type, likewise
+	Quarantined   int           // letters that could not be read and were moved aside, ever
+	Expired       int           // letters removed for their age since the spool was opened
+	Lost          int           // letters that Put could not take since the spool was opened
+	LastLost      time.Time     // when that was last
+	Failing       string        // why the last Put failed; "" when it did not
+	Evicted       int           // closed and forwarded letters removed to make room since the spool was opened
+	Outbox        int           // letters that a sink has yet to learn of
+	OutboxOldest  time.Time     // since when the first of them waits; zero when there is none
+	Damaged       string        // what was wrong with the file when the spool was opened, and what was done; "" when nothing
+}
+
+// Group is what alerts are grouped by.
+type Group struct {
+	AdapterID string
+	ErrorType problem.ErrorType
 }
 
 // A change is what a transaction did, known once it is on disk.
@@ -30,25 +42,40 @@ type change struct {
 	evicted        int
 	expired        int
 	quarantined    int
+
+	queued, unqueued int // entries of the outbox
 }
 
 // A tally is the spool's memory of its letters: numbers, no letter by itself. Scopes are kept as 8 bytes of their
 // hash: should two collide, the cost is one lookup on disk.
 type tally struct {
-	mu     sync.Mutex
-	stats  Stats
-	closed int64          // bytes of closed letters
-	scopes map[uint64]int // open letters, and those on their way, by scope
-	seed   maphash.Seed   // of the hash of scopes
+	mu       sync.Mutex
+	stats    Stats
+	yielding int64          // bytes of letters that may make way
+	scopes   map[uint64]int // open letters by scope
+	coming   map[uint64]int // those on their way
+	seed     maphash.Seed   // of the hash of scopes
 }
 
-func (t *tally) reset() {
-	t.stats = Stats{ByState: make(map[State]int, len(States())), OpenByAdapter: make(map[string]int)}
+func newTally(seed maphash.Seed) *tally {
+	t := &tally{scopes: make(map[uint64]int), coming: make(map[uint64]int), seed: seed}
+	t.stats.ByState = make(map[State]int, len(States()))
+	t.stats.OpenByAdapter, t.stats.OpenByGroup = make(map[string]int), make(map[Group]int)
 	for _, s := range States() {
 		t.stats.ByState[s] = 0
 	}
-	t.scopes = make(map[uint64]int)
-	t.seed = maphash.MakeSeed()
+	return t
+}
+
+// recounted takes over what was counted anew, by a tally of the same seed. What happened since the spool was opened
+// stays.
+func (t *tally) recounted(c *tally) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.yielding, t.scopes = c.yielding, c.scopes
+	now, s := c.stats, &t.stats
+	s.ByState, s.OpenByAdapter, s.OpenByGroup = now.ByState, now.OpenByAdapter, now.OpenByGroup
+	s.Bytes, s.Outbox, s.Quarantined = now.Bytes, now.Outbox, now.Quarantined
 }
 
 func (t *tally) apply(c change) {
@@ -63,6 +90,7 @@ func (t *tally) apply(c change) {
 	t.stats.Evicted += c.evicted
 	t.stats.Expired += c.expired
 	t.stats.Quarantined += c.quarantined
+	t.stats.Outbox += c.queued - c.unqueued
 }
 
 // tried remembers how a Put ended.
@@ -87,36 +115,40 @@ func reason(err error) string {
 func (t *tally) count(s summary, n int) {
 	t.stats.ByState[s.state] += n
 	t.stats.Bytes += int64(n) * s.size
+	if s.yields() {
+		t.yielding += int64(n) * s.size
+	}
 	if !s.state.Open() {
-		t.closed += int64(n) * s.size
 		return
 	}
-	if t.stats.OpenByAdapter[s.adapter] += n; t.stats.OpenByAdapter[s.adapter] == 0 {
-		delete(t.stats.OpenByAdapter, s.adapter)
-	}
-	t.countScope(s, n)
+	countIn(t.stats.OpenByAdapter, s.adapter, n)
+	countIn(t.stats.OpenByGroup, Group{s.adapter, s.errorType}, n)
+	t.countScope(t.scopes, s, n)
 }
 
-func (t *tally) countScope(s summary, n int) {
-	if s.scope == "" || !s.state.Open() {
-		return
+// countIn adds n and leaves no entry of nothing.
+func countIn[K comparable](m map[K]int, key K, n int) {
+	if m[key] += n; m[key] == 0 {
+		delete(m, key)
 	}
-	key := maphash.String(t.seed, s.scope)
-	if t.scopes[key] += n; t.scopes[key] == 0 {
-		delete(t.scopes, key)
+}
+
+func (t *tally) countScope(in map[uint64]int, s summary, n int) {
+	if s.scope != "" && s.state.Open() {
+		countIn(in, maphash.String(t.seed, s.scope), n)
 	}
 }
 
 func (t *tally) expectScope(s summary) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.countScope(s, 1)
+	t.countScope(t.coming, s, 1)
 }
 
 func (t *tally) forgetScope(s summary) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.countScope(s, -1)
+	t.countScope(t.coming, s, -1)
 }
 
 // mayHaveScope is false when certainly no open letter has this scope.
@@ -124,20 +156,14 @@ func (t *tally) mayHaveScope(scope string) bool {
 	key := maphash.String(t.seed, scope)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.scopes[key] > 0
+	return t.scopes[key]+t.coming[key] > 0
 }
 
-// withoutRoom reports whether size more does not fit into limit even when every closed letter makes way.
+// withoutRoom reports whether size more does not fit into limit even when every letter that may makes way.
 func (t *tally) withoutRoom(size, limit int64) bool {
-	all, closed := t.weight()
-	return all-closed+size > limit
-}
-
-// weight is what all letters count, and what the closed ones among them do.
-func (t *tally) weight() (all, closed int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.stats.Bytes, t.closed
+	return t.stats.Bytes-t.yielding+size > limit
 }
 
 // snapshot copies the numbers.
@@ -147,5 +173,6 @@ func (t *tally) snapshot() Stats {
 	s := t.stats
 	s.ByState = maps.Clone(s.ByState)
 	s.OpenByAdapter = maps.Clone(s.OpenByAdapter)
+	s.OpenByGroup = maps.Clone(s.OpenByGroup)
 	return s
 }

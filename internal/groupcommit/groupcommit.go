@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,9 @@ import (
 
 // ErrClosed is returned for operations that come after Close.
 var ErrClosed = errors.New("the store is closed")
+
+// ErrPanic is wrapped by errors that were panics.
+var ErrPanic = errors.New("panic")
 
 // DB is an open file. Its methods are safe for concurrent use.
 type DB struct {
@@ -99,10 +103,11 @@ func (db *DB) signal() {
 
 // View runs op in a read transaction: a consistent picture of what is on disk. It must be short, because pages freed
 // meanwhile cannot be used again, and must not call Do, which may wait for all readers to end. A panic, of op or of
-// bbolt over a damaged page, becomes an error.
+// bbolt over a damaged page, becomes an error that wraps ErrPanic; so does a page that the disk does not give.
 func (db *DB) View(op func(*bbolt.Tx) error) (err error) {
 	defer db.used(1)
 	defer recoverInto(&err)
+	defer faultsPanic()()
 	return db.bolt.View(op)
 }
 
@@ -133,6 +138,13 @@ func (db *DB) Close() error {
 
 func recoverInto(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("panic: %v", p)
+		*err = fmt.Errorf("%w: %v", ErrPanic, p)
 	}
+}
+
+// faultsPanic makes this goroutine panic where reading the mapping would end the process: a page beyond the end of the
+// file, or one that the disk cannot read. The function it returns restores what was.
+func faultsPanic() (restore func()) {
+	before := debug.SetPanicOnFault(true)
+	return func() { debug.SetPanicOnFault(before) }
 }

@@ -17,6 +17,8 @@ type Options struct {
 	LockTimeout   time.Duration // how long to wait for another process to let go of the file; default 1 s
 	MaxBatch      int           // most operations in one commit; default 512
 	MaxBatchBytes int           // most announced bytes in one commit, one operation may exceed it; default 4 MiB
+	Check         bool          // look at every page before the file is trusted; then a damaged one is ErrDamaged
+	CompactAbove  int64         // write a file anew at open that is larger than this and more than half empty; default never
 }
 
 const (
@@ -42,8 +44,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrInUse is wrapped by Open when another process holds the file.
-var ErrInUse = errors.New("another sidecar uses it")
+// The errors that the errors of Open wrap.
+var (
+	ErrInUse   = errors.New("another sidecar uses it") // another process holds the file
+	ErrDamaged = errors.New("it is damaged")           // only a salvage can read it, see Salvage
+)
 
 // Open opens the file at path, creating it (mode 0600) and its folders (mode 0700) when they are missing. A created
 // file's name is on disk when Open returns. The errors of Open name the path: they are for whoever starts the
@@ -54,10 +59,7 @@ func Open(path string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("create the folder of %s: %w", path, err)
 	}
 	db := &DB{options: o, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
-	if err := db.openFile(path); err != nil {
-		if db.file != nil {
-			_ = db.file.Close() // after a panic of bbolt; else it is closed already
-		}
+	if err := db.openChecked(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := syncFolder(filepath.Dir(path)); err != nil {
@@ -68,14 +70,36 @@ func Open(path string, o Options) (*DB, error) {
 	return db, nil
 }
 
+// openChecked opens the file, after a look at its pages and a compaction if they are asked for.
+func (db *DB) openChecked(path string) error {
+	if db.options.Check {
+		if err := check(path, db.options.LockTimeout); err != nil {
+			return err
+		}
+	}
+	if err := db.openFile(path); err != nil {
+		return err
+	}
+	if size := db.Size(); db.options.CompactAbove <= 0 || size <= db.options.CompactAbove || size <= 2*db.Used() {
+		return nil
+	}
+	return db.compact(path)
+}
+
 // openFile opens the bbolt file and keeps its handle, which heal needs. A damaged file can make bbolt panic.
 func (db *DB) openFile(path string) (err error) {
+	defer func() {
+		if err != nil && db.file != nil {
+			_ = db.file.Close() // after a panic of bbolt; else it is closed already
+		}
+	}()
 	defer recoverInto(&err)
+	defer faultsPanic()()
 	db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         db.options.LockTimeout,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: initialMapping,
-		NoStatistics:    true,
+		NoStatistics:    false, // Used reads them
 		// The list of free pages is written with each commit. Without it every rollback and every start would walk
 		// the whole file: a full disk, where each commit rolls back, would then stall the process.
 		NoFreelistSync: false,
@@ -85,10 +109,23 @@ func (db *DB) openFile(path string) (err error) {
 			return f, err
 		},
 	})
-	if errors.Is(err, berrors.ErrTimeout) {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
 		return ErrInUse
+	case err == nil && !isFile(db.file, path): // replaced by another process that has just opened it
+		return errors.Join(ErrInUse, db.bolt.Close())
 	}
 	return err
+}
+
+// isFile reports whether f is the file that path names now.
+func isFile(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(opened, named)
 }
 
 // makeFolders is os.MkdirAll with mode 0700 that also puts each created name on disk.

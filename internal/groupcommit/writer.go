@@ -10,6 +10,7 @@ import (
 // write is the one writer: it ends when the DB is closed and nothing waits.
 func (db *DB) write() {
 	defer close(db.stopped)
+	defer faultsPanic()()
 	batch := make([]*operation, 0, 16)
 	for range db.wake {
 		for {

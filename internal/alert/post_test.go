@@ -1,0 +1,64 @@
+package alert
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestThePOSTIsJSONAndA2xxIsTaken(t *testing.T) {
+	for status, ok := range map[int]bool{200: true, 202: true, 204: true, 304: false, 400: false, 404: false, 429: false, 500: false, 503: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if q.Method != http.MethodPost || q.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s of %s", q.Method, q.Header.Get("Content-Type"))
+			}
+			w.WriteHeader(status)
+		}))
+		client := newClient()
+		if err := post(t.Context(), client, server.URL, hook{}); (err == nil) != ok {
+			t.Errorf("status %d: %v", status, err)
+		}
+		client.CloseIdleConnections()
+		server.Close()
+	}
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	client := newClient()
+	defer client.CloseIdleConnections()
+	if err := post(t.Context(), client, server.URL, hook{}); err == nil || elsewhere.Load() != 0 {
+		t.Errorf("%d calls elsewhere: %v", elsewhere.Load(), err)
+	}
+}
+
+func TestTheEnvironmentsProxyIsNotUsed(t *testing.T) {
+	if newClient().Transport.(*http.Transport).Proxy != nil {
+		t.Error("a proxy")
+	}
+}
+
+func TestErrorsHoldNoURL(t *testing.T) {
+	client := newClient()
+	defer client.CloseIdleConnections()
+	for _, to := range []string{"http://127.0.0.1:1/secret-token", "http://user:secret-token@127.0.0.1:1/", "gopher://h/secret-token", "http://h:secret-token/", "://secret-token"} {
+		if err := post(t.Context(), client, to, hook{}); err == nil || strings.Contains(err.Error(), "secret-token") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestRetryAfterIsReadInSeconds(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "0": 0, "7": 7 * time.Second, "-1": 0, "soon": 0, "Fri, 31 Dec 1999 23:59:59 GMT": 0, "99999999999999999999": 0} {
+		if got := retryAfter(http.Header{"Retry-After": {text}}); got != want {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
