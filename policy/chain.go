@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/shared"
@@ -12,12 +14,13 @@ import (
 
 // Deps is what the stages share with the rest of the process.
 type Deps struct {
-	Keys    idempotency.Store
-	Shared  *shared.Client // nil: this sidecar shares nothing
-	Letters *dlq.Spool
-	Secrets *secret.Resolver
-	Metrics *telemetry.Metrics
-	Log     *slog.Logger
+	Keys     idempotency.Store
+	Shared   *shared.Client // nil: this sidecar shares nothing
+	Letters  *dlq.Spool
+	Accepted *accepted.Store // may be nil when no adapter's delivery is asynchronous
+	Secrets  *secret.Resolver
+	Metrics  *telemetry.Metrics
+	Log      *slog.Logger
 }
 
 // Compile builds the chain of one adapter or operation. This literal is the order of everything.
@@ -26,13 +29,18 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.async() && d.Accepted == nil {
+		return nil, errors.New("delivery: there is no store of accepted exchanges")
+	}
 	stages := []Stage{
 		// Once per exchange.
 		observe(s, h, d.Metrics.Adapter(h.Identity.ID), d.Log),
 		deadLetter(s, h.Identity, d.Letters),
 		stamp(s),
 		validate(s),
-		idempotent(s, h.Identity, d.Keys),
+		identify(s, h.Identity),
+		accept(s, h.Identity, d.Accepted),
+		idempotent(s, d.Keys),
 		attempts(s, h),
 		// Once per attempt.
 		limitStage(h),

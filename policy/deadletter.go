@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -35,11 +34,12 @@ func deadLetter(s *Settings, id *Identity, spool *dlq.Spool) Stage {
 	if s.DeadLetter == nil {
 		return nil
 	}
-	keeper := &keeper{DeadLetter: *s.DeadLetter, id: id, spool: spool, private: privateFields(s)}
+	keeper := &keeper{DeadLetter: *s.DeadLetter, id: id, spool: spool, private: newPrivacy(s)}
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			resp, err := next(x)
 			switch {
+			case x.Accepted != nil, x.Again: // nothing has come of it yet
 			case err == nil && classify(resp, nil) == Success:
 				keeper.resolve(x)
 			case x.Replay == nil && keeper.wants(x, resp, err):
@@ -55,23 +55,8 @@ type keeper struct {
 	DeadLetter
 	id      *Identity
 	spool   *dlq.Spool
-	private []string
+	private privacy
 }
-
-// privateFields names the fields of this adapter that never enter a letter, whatever they are called.
-func privateFields(s *Settings) []string {
-	var names []string
-	if s.Auth != nil {
-		names = append(names, s.Auth.Field())
-	}
-	if s.Sign != nil {
-		names = append(names, s.Sign.Header)
-	}
-	return names
-}
-
-// privateWords mark the fields in which applications send credentials of their own.
-var privateWords = [...]string{"auth", "token", "secret", "password", "passwd", "api-key", "apikey", "access-key", "credential", "cookie", "signature"}
 
 // wants reports whether the outcome is one that is kept.
 func (k *keeper) wants(x *Exchange, resp *wire.Response, err error) bool {
@@ -79,7 +64,10 @@ func (k *keeper) wants(x *Exchange, resp *wire.Response, err error) bool {
 	if x.Unknown {
 		word = "outcome_unknown"
 	}
-	return word != "" && slices.Contains(k.On, word) && slices.Contains(k.Methods, x.Request.Method)
+	if word == "" { // nobody waits for the answer to an accepted exchange: its problem is kept whatever it is
+		return x.Delivery != nil && err != nil && slices.Contains(k.Methods, x.Request.Method)
+	}
+	return slices.Contains(k.On, word) && slices.Contains(k.Methods, x.Request.Method)
 }
 
 // keep writes the letter. An exchange refused because of an earlier call's unknown outcome gets that call's letter;
@@ -131,30 +119,13 @@ func (k *keeper) letter(x *Exchange, id string, resp *wire.Response, err error) 
 func (k *keeper) message(x *Exchange) dlq.Message {
 	m := dlq.Message{Method: x.Request.Method, URL: k.id.Origin + x.Request.Target, Target: x.Target, Operation: x.Operation,
 		Body: x.Request.Body.Bytes, Headers: make(dlq.Headers, 0, len(x.Request.Fields))}
-	for _, f := range x.Request.Fields {
-		if !k.isPrivate(f.Name) {
-			m.Headers = append(m.Headers, dlq.Header{Name: f.Name, Value: f.Value})
-		}
+	for _, f := range k.private.strip(x.Request.Fields) {
+		m.Headers = append(m.Headers, dlq.Header{Name: f.Name, Value: f.Value})
 	}
 	m.KeepRaw()
 	digest := sha256.Sum256(m.Body)
 	m.BodyDigest = "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
 	return m
-}
-
-func (k *keeper) isPrivate(name string) bool {
-	for _, p := range k.private {
-		if strings.EqualFold(p, name) {
-			return true
-		}
-	}
-	lower := strings.ToLower(name)
-	for _, word := range privateWords {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // failureOf says why the exchange failed: the upstream's status, or our problem.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -35,6 +36,7 @@ type Exchange struct {
 	ReadBy   func(time.Time)                      // bounds the reading of the body; the zero time lifts the bound; nil: nobody reads
 	Replay   *Replay                              // set when an operator sends a letter again
 	Patience shared.Patience                      // time left to wait for Redis
+	Delivery *Delivery                            // set when this is a try of an exchange that was accepted before
 
 	Target        string // path and query as the application sent them, without the adapter's prefix
 	Start         time.Time
@@ -52,16 +54,20 @@ type Exchange struct {
 
 	// Facts, for Observe, letters and answers.
 	Attempts     []dlq.Attempt
-	LimitWait    time.Duration // spent waiting for tokens
-	LimitHits    int           // tokens refused
-	LimitLocal   bool          // the limit of this sidecar alone decided, because the shared one could not be asked
-	Idempotency  string        // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
-	Unknown      bool          // an attempt was sent and nobody knows what came of it
-	RetriesEnded string        // why a retry that the outcome allowed was not made: budget, deadline, or the kind of what stopped it
-	LetterID     string        // of the letter that keeps this exchange
-	LetterLost   bool          // a letter was due and the spool could not take it
-	StoreError   error         // of the store of keys, for the log
-	SpoolError   error         // of the spool, for the log
+	LimitWait    time.Duration      // spent waiting for tokens
+	LimitHits    int                // tokens refused
+	LimitLocal   bool               // the limit of this sidecar alone decided, because the shared one could not be asked
+	Idempotency  string             // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
+	Unknown      bool               // an attempt was sent and nobody knows what came of it
+	RetriesEnded string             // why a retry that the outcome allowed was not made: budget, deadline, or the kind of what stopped it
+	Accepted     *accepted.Exchange // the exchange is on disk and is delivered later: nothing was sent
+	Preferred    bool               // Accepted, and the application asked for it (RFC 7240)
+	Repeated     bool               // Accepted is an exchange of an earlier call with the same key
+	Again        bool               // this try of an accepted exchange came to nothing and is made again
+	LetterID     string             // of the letter that keeps this exchange
+	LetterLost   bool               // a letter was due and the spool could not take it
+	StoreError   error              // of the store of keys, for the log
+	SpoolError   error              // of the spool, for the log
 
 	attempt    wire.Request // the private copy of the attempt under way: credentials and signatures go here
 	signedAt   int64        // Unix seconds of the last signature
@@ -115,6 +121,9 @@ func (x *Exchange) NewLetterID() string {
 	if x.Replay != nil {
 		return x.Replay.Letter.ID
 	}
+	if x.Delivery != nil { // the letter of an accepted exchange has its id
+		return x.Delivery.Exchange.ID
+	}
 	if x.letterID == "" {
 		x.letterID = dlq.NewID()
 	}
@@ -136,6 +145,8 @@ func (x *Exchange) wait(d time.Duration) error {
 		return nil
 	case <-x.Ctx.Done():
 		return x.gone()
+	case <-x.stopping():
+		return drained()
 	}
 }
 

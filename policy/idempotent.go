@@ -10,24 +10,82 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
-// idempotent gives each write its key and lets a key run once.
-//
-// A key made fresh for one exchange is known to nobody else, so it is sent to the provider but not remembered here.
-func idempotent(s *Settings, id *Identity, store idempotency.Store) Stage {
+// identify gives each write its key. It stands before the exchange may be accepted, so that the key is fixed by then.
+func identify(s *Settings, id *Identity) Stage {
 	c := s.Idempotency
 	if c == nil {
 		return nil
 	}
-	guard := &keyGuard{Idempotency: *c, plan: newRetryPlan(s), adapter: id.Name, store: store}
+	i := &identifier{Idempotency: c, settings: s, adapter: id.Name}
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			if !isWrite(x.Request.Method) {
 				return next(x)
 			}
-			if err := guard.identify(x); err != nil {
+			if err := i.identify(x); err != nil {
 				return nil, err
 			}
 			c.put(x)
+			return next(x)
+		}
+	}
+}
+
+// identifier is what identify knows at load.
+type identifier struct {
+	*Idempotency
+	settings *Settings
+	adapter  string
+}
+
+// identify finds the exchange's key. A replay keeps the one its letter has, a delivery the one it was accepted with.
+func (i *identifier) identify(x *Exchange) error {
+	if x.Delivery != nil {
+		a := x.Delivery.Exchange
+		x.Key = Key{Value: a.Key, Source: KeySource(a.KeySource), Scope: a.Scope}
+		if a.Key != "" {
+			return nil
+		}
+	}
+	if x.Replay != nil {
+		m := x.Replay.Letter.Metadata
+		x.Key = Key{Value: m.IdempotencyKey, Source: KeyApplication, Scope: m.Scope}
+		if m.Fresh {
+			x.Key.Source = KeyFresh
+		}
+		if m.IdempotencyKey != "" {
+			return nil
+		}
+	}
+	key, err := i.findKey(x)
+	if err != nil {
+		return err
+	}
+	// An accepted exchange outlives this process: its key is remembered also when it is fresh, or a crash in mid-call would
+	// go unnoticed.
+	if (key.Source != KeyFresh || i.settings.takes(x)) && x.Request.Body.Buffered() {
+		path, _, _ := strings.Cut(x.Target, "?")
+		key.Scope = idempotency.NewScope(x.Tenant, i.adapter, x.Request.Method, path, key.Value).String()
+	}
+	x.Key = key
+	return nil
+}
+
+// idempotent lets a key run once.
+//
+// A key made fresh for one exchange is known to nobody else, so it is sent to the provider but not remembered here,
+// unless the exchange outlives this process.
+func idempotent(s *Settings, store idempotency.Store) Stage {
+	c := s.Idempotency
+	if c == nil {
+		return nil
+	}
+	guard := &keyGuard{Idempotency: *c, plan: newRetryPlan(s), store: store}
+	return func(next Next) Next {
+		return func(x *Exchange) (*wire.Response, error) {
+			if !isWrite(x.Request.Method) {
+				return next(x)
+			}
 			if x.Key.Scope == "" {
 				x.Idempotency = "fresh"
 				return next(x)
@@ -40,33 +98,8 @@ func idempotent(s *Settings, id *Identity, store idempotency.Store) Stage {
 // keyGuard is what idempotent knows at load.
 type keyGuard struct {
 	Idempotency
-	plan    *retryPlan
-	adapter string
-	store   idempotency.Store
-}
-
-// identify finds the exchange's key. A replay keeps the one its letter has.
-func (g *keyGuard) identify(x *Exchange) error {
-	if x.Replay != nil {
-		m := x.Replay.Letter.Metadata
-		x.Key = Key{Value: m.IdempotencyKey, Source: KeyApplication, Scope: m.Scope}
-		if m.Fresh {
-			x.Key.Source = KeyFresh
-		}
-		if m.IdempotencyKey != "" {
-			return nil
-		}
-	}
-	key, err := g.findKey(x)
-	if err != nil {
-		return err
-	}
-	if key.Source != KeyFresh && x.Request.Body.Buffered() {
-		path, _, _ := strings.Cut(x.Target, "?")
-		key.Scope = idempotency.NewScope(x.Tenant, g.adapter, x.Request.Method, path, key.Value).String()
-	}
-	x.Key = key
-	return nil
+	plan  *retryPlan
+	store idempotency.Store
 }
 
 // once runs the rest of the chain if the key allows it, else answers with what is known of the key.
@@ -75,7 +108,7 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 	ask := idempotency.Request{
 		Scope: scope, Fingerprint: idempotency.NewFingerprint(x.Request.Query(), x.Request.Body.Bytes),
 		LetterID: x.NewLetterID(), Lease: g.Lease.D(),
-		Resend:   g.plan.resendable(x) || x.Replay != nil && x.Replay.Force,
+		Resend:   g.resend(x),
 		FailOpen: g.Store == "fail_open",
 	}
 	for {
@@ -86,6 +119,9 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 		switch decision.Verdict {
 		case idempotency.Granted:
 			x.StoreError = decision.Degraded
+			if x.Delivery.doubtful() && !ask.Resend {
+				return nil, g.forsake(x, scope, decision.Owner)
+			}
 			return g.run(next, x, scope, decision.Owner)
 		case idempotency.Replay:
 			return g.replay(x, decision.Outcome)
@@ -95,11 +131,33 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 			}
 		case idempotency.Reused:
 			x.Idempotency = "reused"
-			return nil, problem.New(problem.KeyReused, "This idempotency key was used for a request with another body or query. Use a new key for a new request.")
+			return nil, keyReused()
 		default:
 			return nil, g.unknown(x, decision.LetterID)
 		}
 	}
+}
+
+func keyReused() error {
+	return problem.New(problem.KeyReused, "This idempotency key was used for a request with another body or query. Use a new key for a new request.")
+}
+
+// resend reports whether the call may be sent although an earlier one with its key may have taken effect.
+func (g *keyGuard) resend(x *Exchange) bool {
+	if x.Delivery.doubtful() && time.Since(x.Delivery.Exchange.Since) > g.ProviderTTL.D() {
+		return false // the provider has forgotten the key
+	}
+	return g.plan.resendable(x) || x.Replay != nil && x.Replay.Force
+}
+
+// forsake gives up a delivery that an earlier process may have sent, of which the store of keys knows nothing.
+func (g *keyGuard) forsake(x *Exchange, scope idempotency.Scope, owner idempotency.Owner) error {
+	ctx, done := x.Patience.Spend(context.WithoutCancel(x.Ctx))
+	defer done()
+	if err := g.store.Abandon(ctx, scope, owner, g.TTL.D()); err != nil {
+		x.StoreError = err
+	}
+	return g.unknown(x, x.NewLetterID())
 }
 
 // begin asks for the key. Only a shared store is waited for with patience; what is local is waited for.
@@ -135,7 +193,7 @@ func (g *keyGuard) settle(ctx context.Context, x *Exchange, scope idempotency.Sc
 	case err == nil && storable(resp):
 		x.Idempotency = "stored"
 		storeErr = g.store.Finish(ctx, scope, owner, outcomeOf(resp), g.TTL.D())
-	case err != nil && x.Unknown, x.Replay.stillUnknown():
+	case err != nil && x.Unknown, x.Replay.stillUnknown(), x.Delivery.doubtful():
 		x.Idempotency = "unknown"
 		storeErr = g.store.Abandon(ctx, scope, owner, g.TTL.D())
 	default:
@@ -180,6 +238,8 @@ func (g *keyGuard) await(x *Exchange, done <-chan struct{}) error {
 		return nil
 	case <-x.Ctx.Done():
 		return x.gone()
+	case <-x.stopping():
+		return drained()
 	case <-timer.C:
 	}
 	x.Idempotency = "in_flight"
@@ -201,7 +261,7 @@ func (g *keyGuard) withoutStore(next Next, x *Exchange, err error) (*wire.Respon
 		return nil, x.gone()
 	}
 	x.Idempotency, x.StoreError = "store_failed", err
-	if g.Store == "fail_closed" {
+	if g.Store == "fail_closed" || x.Delivery.doubtful() && !g.resend(x) {
 		p := problem.New(problem.StoreUnavailable, "The store of idempotency keys is unavailable and this adapter does not call without it. The call was not sent.")
 		p.RetryAfter, p.Cause = time.Second, err
 		return nil, p

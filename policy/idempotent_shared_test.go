@@ -54,7 +54,7 @@ func TestAKeyGrantedWithoutTheSharedStoreSaysSoUnlessItIsReplayed(t *testing.T) 
 	down := errors.New("down")
 	for _, status := range []int{200, 503} {
 		store, calls := &sharedStore{Store: openKeys(t, nil), degraded: down}, 0
-		stage := idempotent(testSettings(), testIdentity(), store)(answers(status, "done", &calls))
+		stage := keyStages(testSettings(), testIdentity(), store)(answers(status, "done", &calls))
 		x := keyedCall(t, "k", "{}")
 		if resp, err := stage(x); err != nil || resp.Status != status || x.Idempotency != "store_failed" || x.StoreError != down {
 			t.Errorf("%d: %v, %v, %s, %v", status, resp, err, x.Idempotency, x.StoreError)
@@ -73,7 +73,7 @@ func TestASharedStoreIsToldWhetherItMayFailOpen(t *testing.T) {
 	for setting, open := range map[string]bool{"fail_open": true, "fail_closed": false} {
 		s, store, calls := testSettings(), &sharedStore{Store: openKeys(t, nil)}, 0
 		s.Idempotency.Store = setting
-		if _, err := idempotent(s, testIdentity(), store)(answers(200, "", &calls))(keyedCall(t, "k", "{}")); err != nil {
+		if _, err := keyStages(s, testIdentity(), store)(answers(200, "", &calls))(keyedCall(t, "k", "{}")); err != nil {
 			t.Fatal(err)
 		}
 		if len(store.asked) != 1 || store.asked[0].FailOpen != open {
@@ -98,7 +98,7 @@ func TestEveryStepOfASharedStoreIsWaitedForWithPatience(t *testing.T) {
 			}
 			func() {
 				defer func() { _ = recover() }()
-				_, _ = idempotent(testSettings(), testIdentity(), store)(next)(x)
+				_, _ = keyStages(testSettings(), testIdentity(), store)(next)(x)
 			}()
 			if len(store.bounded) != 2 || store.bounded[0] != bounded || store.bounded[1] != bounded {
 				t.Errorf("%s: deadlines %v, want %v", name, store.bounded, bounded)
@@ -109,7 +109,7 @@ func TestEveryStepOfASharedStoreIsWaitedForWithPatience(t *testing.T) {
 
 func TestTheOwnerOfAKeyIsWaitedForLongerThanTheStore(t *testing.T) {
 	store, leave := watch(t), make(chan struct{})
-	stage := idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
+	stage := keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
 		<-leave
 		return &wire.Response{Status: 200}, nil
 	})

@@ -42,7 +42,7 @@ func answers(status int, body string, calls *int) Next {
 func TestAKeyRunsOnceAndItsOutcomeIsReplayed(t *testing.T) {
 	for _, status := range []int{200, 201, 204, 302, 400, 404, 422} {
 		calls := 0
-		stage := idempotent(testSettings(), testIdentity(), openKeys(t, nil))(answers(status, "done", &calls))
+		stage := keyStages(testSettings(), testIdentity(), openKeys(t, nil))(answers(status, "done", &calls))
 		first := keyedCall(t, "k", "{}")
 		resp, err := stage(first)
 		if err != nil || resp.Status != status || resp.Fields.Has("Idempotency-Replayed") || first.Idempotency != "stored" {
@@ -69,8 +69,8 @@ func TestAnOutcomeThatIsNotFinalFreesItsKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			calls, store := 0, openKeys(t, nil)
 			x := keyedCall(t, "k", "{}")
-			_, _ = idempotent(testSettings(), testIdentity(), store)(next)(x)
-			resp, err := idempotent(testSettings(), testIdentity(), store)(answers(200, "", &calls))(keyedCall(t, "k", "{}"))
+			_, _ = keyStages(testSettings(), testIdentity(), store)(next)(x)
+			resp, err := keyStages(testSettings(), testIdentity(), store)(answers(200, "", &calls))(keyedCall(t, "k", "{}"))
 			if err != nil || calls != 1 || resp.Fields.Has("Idempotency-Replayed") || x.Idempotency != "released" {
 				t.Errorf("%v, %v after %d calls, first %s", resp, err, calls, x.Idempotency)
 			}
@@ -80,7 +80,7 @@ func TestAnOutcomeThatIsNotFinalFreesItsKey(t *testing.T) {
 
 func TestTheSameKeyForAnotherRequestIsRefused(t *testing.T) {
 	calls := 0
-	stage := idempotent(testSettings(), testIdentity(), openKeys(t, nil))(answers(200, "", &calls))
+	stage := keyStages(testSettings(), testIdentity(), openKeys(t, nil))(answers(200, "", &calls))
 	_, _ = stage(keyedCall(t, "k", `{"a":1}`))
 	x := keyedCall(t, "k", `{"a":2}`)
 	if _, err := stage(x); kindOf(err) != problem.KeyReused || x.Idempotency != "reused" {
@@ -101,7 +101,7 @@ func TestAKeyIsItsOwnInEachScope(t *testing.T) {
 		id.Name = adapter
 		x := keyedCall(t, "k", "{}")
 		edit(x)
-		if _, err := idempotent(testSettings(), id, store)(answers(200, "", &calls))(x); err != nil {
+		if _, err := keyStages(testSettings(), id, store)(answers(200, "", &calls))(x); err != nil {
 			t.Errorf("%s: %v", adapter, err)
 		}
 	}
@@ -124,13 +124,13 @@ func TestReadsAndFreshKeysAreNotRemembered(t *testing.T) {
 		x := testExchange(t, method, "/orders", "")
 		x.Request.Fields.Add("Idempotency-Key", "k")
 		calls := 0
-		_, _ = idempotent(testSettings(), testIdentity(), store)(answers(200, "", &calls))(x)
+		_, _ = keyStages(testSettings(), testIdentity(), store)(answers(200, "", &calls))(x)
 		if calls != 1 || x.Key.Value != "" || x.Request.Fields.Get("Idempotency-Key") != "k" {
 			t.Errorf("%s: key %v, fields %v", method, x.Key, x.Request.Fields)
 		}
 	}
 	x, calls := testExchange(t, "POST", "/orders", "{}"), 0
-	_, _ = idempotent(testSettings(), testIdentity(), store)(answers(200, "", &calls))(x)
+	_, _ = keyStages(testSettings(), testIdentity(), store)(answers(200, "", &calls))(x)
 	if x.Key.Source != KeyFresh || x.Key.Scope != "" || x.Request.Fields.Get("X-Idempotency-Key") != x.Key.Value || x.Idempotency != "fresh" {
 		t.Errorf("fresh: %+v, %s", x.Key, x.Idempotency)
 	}
@@ -147,7 +147,7 @@ func unknownCall(t *testing.T, s *Settings, store idempotency.Store) *Exchange {
 		x.Unknown = true
 		return nil, problem.New(problem.UpstreamTimeout, "")
 	}
-	if _, err := idempotent(s, testIdentity(), store)(lost)(x); err == nil || x.Idempotency != "unknown" {
+	if _, err := keyStages(s, testIdentity(), store)(lost)(x); err == nil || x.Idempotency != "unknown" {
 		t.Fatalf("%v, %s", err, x.Idempotency)
 	}
 	return x
@@ -159,7 +159,7 @@ func TestAKeyOfUnknownOutcomeIsSentAgainOnlyToWhoHonoursKeys(t *testing.T) {
 		s.Idempotency.Honoured = honoured
 		first := unknownCall(t, s, store)
 		x := keyedCall(t, "k", "{}")
-		_, err := idempotent(s, testIdentity(), store)(answers(200, "", &calls))(x)
+		_, err := keyStages(s, testIdentity(), store)(answers(200, "", &calls))(x)
 		p, _ := err.(*problem.Problem)
 		switch {
 		case honoured && (err != nil || calls != 1 || x.Idempotency != "stored"):
@@ -177,7 +177,7 @@ func TestALeaseThatRanOutIsOfUnknownOutcome(t *testing.T) {
 	slow := keyedCall(t, "k", "{}")
 	ended := make(chan error)
 	go func() {
-		_, err := idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
+		_, err := keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
 			close(entered)
 			<-leave
 			return &wire.Response{Status: 200, Content: []byte("late")}, nil
@@ -186,7 +186,7 @@ func TestALeaseThatRanOutIsOfUnknownOutcome(t *testing.T) {
 	}()
 	<-entered
 	now = now.Add(6 * time.Minute)
-	stage := idempotent(testSettings(), testIdentity(), store)(answers(200, "", &calls))
+	stage := keyStages(testSettings(), testIdentity(), store)(answers(200, "", &calls))
 	if _, err := stage(keyedCall(t, "k", "{}")); kindOf(err) != problem.OutcomeUnknown || calls != 0 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
@@ -203,9 +203,9 @@ func TestAPanicLeavesTheKeyUnknown(t *testing.T) {
 	store, calls := openKeys(t, nil), 0
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) { panic("bug") })(keyedCall(t, "k", "{}"))
+		_, _ = keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) { panic("bug") })(keyedCall(t, "k", "{}"))
 	}()
-	if _, err := idempotent(testSettings(), testIdentity(), store)(answers(200, "", &calls))(keyedCall(t, "k", "{}")); kindOf(err) != problem.OutcomeUnknown {
+	if _, err := keyStages(testSettings(), testIdentity(), store)(answers(200, "", &calls))(keyedCall(t, "k", "{}")); kindOf(err) != problem.OutcomeUnknown {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 }
@@ -235,19 +235,19 @@ func TestAStoreThatFailsOpensOrCloses(t *testing.T) {
 	for policy, want := range map[string]problem.Kind{"fail_open": "", "fail_closed": problem.StoreUnavailable} {
 		s, calls, x := testSettings(), 0, keyedCall(t, "k", "{}")
 		s.Idempotency.Store = policy
-		_, err := idempotent(s, testIdentity(), &brokenStore{begin: disk})(answers(200, "", &calls))(x)
+		_, err := keyStages(s, testIdentity(), &brokenStore{begin: disk})(answers(200, "", &calls))(x)
 		if kindOf(err) != want || calls != map[bool]int{true: 1, false: 0}[want == ""] || x.Idempotency != "store_failed" || !errors.Is(x.StoreError, disk) {
 			t.Errorf("%s: %v after %d calls, %s, %v", policy, err, calls, x.Idempotency, x.StoreError)
 		}
 	}
 	x, calls := keyedCall(t, "k", "{}"), 0
-	resp, err := idempotent(testSettings(), testIdentity(), &brokenStore{Store: openKeys(t, nil), settle: disk})(answers(200, "", &calls))(x)
+	resp, err := keyStages(testSettings(), testIdentity(), &brokenStore{Store: openKeys(t, nil), settle: disk})(answers(200, "", &calls))(x)
 	if err != nil || resp.Status != 200 || x.Idempotency != "store_failed" || !errors.Is(x.StoreError, disk) {
 		t.Errorf("settle: %v, %v, %s", resp, err, x.Idempotency)
 	}
 	x = keyedCall(t, "k", "{}")
 	cancelable(x)()
-	if _, err := idempotent(testSettings(), testIdentity(), &brokenStore{begin: context.Canceled})(answers(200, "", &calls))(x); err != ErrCanceled {
+	if _, err := keyStages(testSettings(), testIdentity(), &brokenStore{begin: context.Canceled})(answers(200, "", &calls))(x); err != ErrCanceled {
 		t.Errorf("the application left: %v", err)
 	}
 }

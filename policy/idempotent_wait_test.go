@@ -40,7 +40,7 @@ func watch(t *testing.T) *watchedStore {
 func TestCallsWithTheSameKeyWaitForTheFirst(t *testing.T) {
 	store, leave := watch(t), make(chan struct{})
 	var sent, replayed atomic.Int64
-	stage := idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
+	stage := keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
 		sent.Add(1)
 		<-leave
 		return &wire.Response{Status: 201, Content: []byte("made")}, nil
@@ -69,7 +69,7 @@ func TestCallsWithTheSameKeyWaitForTheFirst(t *testing.T) {
 func TestAWaiterRunsWhenTheFirstFreesItsKey(t *testing.T) {
 	store, leave := watch(t), make(chan struct{})
 	var sent atomic.Int64
-	stage := idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
+	stage := keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
 		if sent.Add(1) == 1 {
 			<-leave
 			return &wire.Response{Status: 503}, nil
@@ -92,7 +92,7 @@ func TestAWaiterRunsWhenTheFirstFreesItsKey(t *testing.T) {
 
 func TestAWaiterGivesUpAtItsDeadlineOrWhenItsApplicationLeaves(t *testing.T) {
 	store, leave := watch(t), make(chan struct{})
-	stage := idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
+	stage := keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
 		<-leave
 		return &wire.Response{Status: 200}, nil
 	})
@@ -131,11 +131,11 @@ func TestTheKeyIsSettledAlthoughTheApplicationWentAway(t *testing.T) {
 	store, calls := openKeys(t, nil), 0
 	x := keyedCall(t, "k", "{}")
 	cancel := cancelable(x)
-	_, _ = idempotent(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
+	_, _ = keyStages(testSettings(), testIdentity(), store)(func(*Exchange) (*wire.Response, error) {
 		cancel()
 		return &wire.Response{Status: 200, Content: []byte("made")}, nil
 	})(x)
-	resp, err := idempotent(testSettings(), testIdentity(), store)(answers(500, "", &calls))(keyedCall(t, "k", "{}"))
+	resp, err := keyStages(testSettings(), testIdentity(), store)(answers(500, "", &calls))(keyedCall(t, "k", "{}"))
 	if err != nil || string(resp.Content) != "made" || calls != 0 {
 		t.Errorf("%v, %v after %d calls", resp, err, calls)
 	}
@@ -143,9 +143,9 @@ func TestTheKeyIsSettledAlthoughTheApplicationWentAway(t *testing.T) {
 
 func TestAnAnswerTooLargeToKeepIsNotSentAgain(t *testing.T) {
 	store, calls := openKeys(t, nil), 0
-	_, _ = idempotent(testSettings(), testIdentity(), store)(play(t, answered(200)).next)(keyedCall(t, "k", "{}")) // a stream
+	_, _ = keyStages(testSettings(), testIdentity(), store)(play(t, answered(200)).next)(keyedCall(t, "k", "{}")) // a stream
 	x := keyedCall(t, "k", "{}")
-	_, err := idempotent(testSettings(), testIdentity(), store)(answers(200, "", &calls))(x)
+	_, err := keyStages(testSettings(), testIdentity(), store)(answers(200, "", &calls))(x)
 	p, ok := err.(*problem.Problem)
 	if !ok || p.Status() != 409 || p.ErrorType() != problem.TypeIdempotency || calls != 0 || x.Idempotency != "replayed" {
 		t.Errorf("%v after %d calls, %s", err, calls, x.Idempotency)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -187,4 +188,13 @@ func cancelable(x *Exchange) context.CancelFunc {
 	ctx, cancel := context.WithCancel(x.Ctx)
 	x.Ctx = ctx
 	return cancel
+}
+
+// keyStages are the pair of stages that deal with keys.
+func keyStages(s *Settings, id *Identity, store idempotency.Store) Stage {
+	find, once := identify(s, id), idempotent(s, store)
+	if find == nil {
+		return nil
+	}
+	return func(next Next) Next { return find(once(next)) }
 }

@@ -34,7 +34,7 @@ func observe(s *Settings, h *Host, m *telemetry.Adapter, log *slog.Logger) Stage
 				if x.Unknown { // one word everywhere, also when the application went away
 					kind = problem.TypeOutcomeUnknown
 				}
-				o.publish(x, statusOf(resp, err), err, kind)
+				o.publish(x, resp, statusOf(resp, err), err, kind)
 			}()
 			return next(x)
 		}
@@ -105,16 +105,19 @@ func (s *observedStream) Close() error {
 	default:
 		kind = errorType(&wire.Response{Status: s.status}, nil)
 	}
-	s.observer.publish(s.x, s.status, s.err, kind)
+	s.observer.publish(s.x, nil, s.status, s.err, kind)
 	return err
 }
 
-func (o *observer) publish(x *Exchange, status int, err error, kind problem.ErrorType) {
+func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err error, kind problem.ErrorType) {
 	took := time.Since(x.Start)
 	o.host.live.inFlight.Add(-1)
-	o.count(x, took, kind)
 	level := slog.LevelInfo
-	if kind != problem.TypeNone {
+	if x.Accepted == nil && !x.Again { // else nothing has come of the exchange yet
+		o.count(x, took, kind)
+	}
+	o.countDelivery(x, resp, err)
+	if !x.Again && kind != problem.TypeNone {
 		level = slog.LevelWarn
 	}
 	if kind == problem.TypeInternal || x.LetterLost {
@@ -164,6 +167,21 @@ func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType
 	}
 }
 
+// countDelivery counts what happened to an exchange that was accepted, now or before.
+func (o *observer) countDelivery(x *Exchange, resp *wire.Response, err error) {
+	switch m := o.metrics; {
+	case x.Accepted != nil && !x.Repeated:
+		m.Accepted.Inc()
+	case x.Delivery == nil:
+	case x.Again:
+		m.PutBack.Inc()
+	case Delivered(resp, err):
+		m.Delivered.Inc()
+	default:
+		m.Failed.Inc()
+	}
+}
+
 func (o *observer) countLimit(x *Exchange) {
 	if !o.limited {
 		return
@@ -198,6 +216,7 @@ func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Du
 		}
 	}
 	text("operation", x.Operation)
+	text("exchange_id", x.exchangeID())
 	text("error_type", string(kind))
 	text("trace_id", x.TraceID)
 	text("tenant_id", x.Tenant)
@@ -211,7 +230,8 @@ func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Du
 	for _, flag := range [...]struct {
 		name string
 		on   bool
-	}{{"outcome_unknown", x.Unknown}, {"letter_lost", x.LetterLost}, {"replay", x.Replay != nil}} {
+	}{{"outcome_unknown", x.Unknown}, {"letter_lost", x.LetterLost}, {"replay", x.Replay != nil},
+		{"accepted", x.Accepted != nil}, {"async", x.Delivery != nil}, {"put_back", x.Again}} {
 		if flag.on {
 			attrs = append(attrs, slog.Bool(flag.name, true))
 		}

@@ -18,7 +18,7 @@ func replayOf(t *testing.T, x *Exchange, kind problem.ErrorType, force bool) *Ex
 
 func TestAReplayKeepsItsLettersKey(t *testing.T) {
 	store, s, calls := openKeys(t, nil), testSettings(), 0
-	stage := idempotent(s, testIdentity(), store)
+	stage := keyStages(s, testIdentity(), store)
 	for name, x := range map[string]*Exchange{"sent by the application": keyedCall(t, "k", "{}"), "made here": testExchange(t, "POST", "/orders", "{}")} {
 		_, _ = stage(answers(503, "", &calls))(x)
 		r := replayOf(t, x, problem.TypeServerError, false)
@@ -39,7 +39,7 @@ func TestAReplayKeepsItsLettersKey(t *testing.T) {
 
 func TestAReplayOfAFinishedKeySendsNothing(t *testing.T) {
 	store, calls := openKeys(t, nil), 0
-	stage := idempotent(testSettings(), testIdentity(), store)(answers(201, "made", &calls))
+	stage := keyStages(testSettings(), testIdentity(), store)(answers(201, "made", &calls))
 	x := keyedCall(t, "k", "{}")
 	_, _ = stage(x)
 	r := replayOf(t, x, problem.TypeServerError, false)
@@ -52,7 +52,7 @@ func TestAReplayOfAFinishedKeySendsNothing(t *testing.T) {
 func TestOnlyForceReplaysAnUnknownOutcome(t *testing.T) {
 	store, s, calls := openKeys(t, nil), testSettings(), 0
 	first := unknownCall(t, s, store)
-	stage := idempotent(s, testIdentity(), store)
+	stage := keyStages(s, testIdentity(), store)
 	if _, err := stage(answers(200, "", &calls))(replayOf(t, first, problem.TypeOutcomeUnknown, false)); kindOf(err) != problem.OutcomeUnknown || calls != 0 {
 		t.Errorf("without force: %v after %d calls", err, calls)
 	}

@@ -31,7 +31,7 @@ type Call struct {
 	Validate    *Validate    `yaml:"validate" default:"off" doc:"What the application may send."`
 	Transform   *Transform   `yaml:"transform" default:"off" doc:"jq programs over JSON bodies."`
 	DeadLetter  *DeadLetter  `yaml:"dlq" default:"on" doc:"Which final failures are kept as letters."`
-	Delivery    string       `yaml:"delivery" default:"sync" enum:"sync,async" later:"async" doc:"sync answers with the outcome; async answers 202 once the request is on disk."`
+	Delivery    string       `yaml:"delivery" default:"sync" enum:"sync,async,on_request" doc:"sync answers with the outcome; async answers a write 202 once it is on disk, and delivers it later; on_request does that for calls with Prefer: respond-async."`
 }
 
 // HostSettings are the policies whose state belongs to the external system as a whole.
@@ -53,6 +53,7 @@ type Report interface {
 func (s *Settings) Check(r Report) {
 	s.Call.Timeout.check(r)
 	s.checkFields(r)
+	s.checkDelivery(r)
 	if s.Idempotency != nil {
 		s.Idempotency.check(s, r)
 	}

@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"internal/groupcommit/pages"},
 	{"internal/groupcommit", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
 	{"internal/problem"},
-	{"dlq", "internal/alert", "internal/idempotency", "internal/telemetry"},
+	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/telemetry"},
 	{"policy"},
 	{"internal/config"},
 	{"proxy"},

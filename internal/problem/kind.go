@@ -24,6 +24,8 @@ const (
 	CircuitOpen            Kind = "circuit-open"
 	CredentialsUnavailable Kind = "credentials-unavailable"
 	StoreUnavailable       Kind = "idempotency-store-unavailable"
+	SpoolUnavailable       Kind = "spool-unavailable"
+	ExchangeNotFound       Kind = "exchange-not-found"
 	Draining               Kind = "draining"
 	LoopDetected           Kind = "loop-detected"
 	UpstreamUnreachable    Kind = "upstream-unreachable"
@@ -84,6 +86,8 @@ var table = []Entry{
 	{CircuitOpen, 503, "The circuit breaker of this adapter is open", true, TypeCircuitOpen, "destination_unavailable"},
 	{CredentialsUnavailable, 503, "The credentials of this adapter are unavailable", true, TypeCredentials, "proxy_configuration_error"},
 	{StoreUnavailable, 503, "The idempotency store is unavailable", true, TypeIdempotency, "proxy_internal_error"},
+	{SpoolUnavailable, 503, "The call could not be put on disk", true, TypeInternal, "proxy_internal_error"},
+	{ExchangeNotFound, 404, "No accepted exchange is kept under this address", false, TypeValidation, "http_request_error"},
 	{Draining, 503, "The sidecar is shutting down", true, TypeInternal, "http_request_denied"},
 	{LoopDetected, 508, "The call came back to the sidecar", false, TypeInternal, "proxy_loop_detected"},
 	{UpstreamUnreachable, 502, "The external system could not be reached", true, TypeNetwork, "destination_unavailable"},

@@ -21,8 +21,8 @@ type Metrics struct {
 	ReloadSuccess prometheus.Gauge // 1 when the last load of the configuration succeeded, else 0
 	ReloadTime    prometheus.Gauge // Unix seconds of the last successful load
 
-	requests, errors, retries, attempts, limits, keys, letters, secrets, degraded *prometheus.CounterVec
-	duration, limitWait                                                           *prometheus.HistogramVec
+	requests, errors, retries, attempts, limits, keys, letters, secrets, degraded, deliveries *prometheus.CounterVec
+	duration, limitWait                                                                       *prometheus.HistogramVec
 
 	mu       sync.Mutex
 	adapters map[string]*Adapter
@@ -41,6 +41,8 @@ type Adapter struct {
 	LettersKept, LettersLost       prometheus.Counter
 	SecretsFetched, SecretsMissing prometheus.Counter
 	KeysDegraded, LimitDegraded    prometheus.Counter
+	Accepted, PutBack              prometheus.Counter // exchanges answered 202; tries of them that are made again
+	Delivered, Failed              prometheus.Counter // how they ended
 }
 
 // durationBuckets are the specification's, in seconds, and finer ones below 100 ms.
@@ -57,17 +59,18 @@ func NewMetrics(version, commit string) *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"adapter_id"}, labels...))
 	}
 	m := &Metrics{
-		Registry: prometheus.NewRegistry(),
-		adapters: map[string]*Adapter{},
-		requests: counter("integration_requests_total", "Exchanges by final status: success (2xx, 3xx) or failure.", "status"),
-		errors:   counter("integration_errors_total", "Failed exchanges by error type.", "error_type"),
-		retries:  counter("integration_retries_total", "Attempts after the first."),
-		attempts: counter("integration_attempts_total", "Attempts by outcome: answered or unanswered.", "outcome"),
-		limits:   counter("integration_rate_limit_decisions_total", "Decisions of our rate limit: allowed, waited or refused.", "decision"),
-		keys:     counter("integration_idempotency_outcomes_total", "What came of idempotency keys.", "outcome"),
-		letters:  counter("integration_letters_total", "Letters kept, and lost because the spool could not take them.", "result"),
-		secrets:  counter("integration_secret_fetches_total", "Exchanges that needed credentials, by result: ok or failed.", "result"),
-		degraded: counter("integration_degraded_calls_total", "Exchanges that a policy decided without the store it needs: of keys, or of shared limits.", "policy"),
+		Registry:   prometheus.NewRegistry(),
+		adapters:   map[string]*Adapter{},
+		requests:   counter("integration_requests_total", "Exchanges by final status: success (2xx, 3xx) or failure.", "status"),
+		errors:     counter("integration_errors_total", "Failed exchanges by error type.", "error_type"),
+		retries:    counter("integration_retries_total", "Attempts after the first."),
+		attempts:   counter("integration_attempts_total", "Attempts by outcome: answered or unanswered.", "outcome"),
+		limits:     counter("integration_rate_limit_decisions_total", "Decisions of our rate limit: allowed, waited or refused.", "decision"),
+		keys:       counter("integration_idempotency_outcomes_total", "What came of idempotency keys.", "outcome"),
+		letters:    counter("integration_letters_total", "Letters kept, and lost because the spool could not take them.", "result"),
+		secrets:    counter("integration_secret_fetches_total", "Exchanges that needed credentials, by result: ok or failed.", "result"),
+		degraded:   counter("integration_degraded_calls_total", "Exchanges that a policy decided without the store it needs: of keys, or of shared limits.", "policy"),
+		deliveries: counter("integration_accepted_results_total", "What happened to exchanges answered 202: accepted, put_back (a try that is made again), delivered or failed.", "result"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "integration_request_duration_seconds",
 			Help: "Time of an exchange, from the application's call to the last byte of its answer.", Buckets: durationBuckets}, []string{"adapter_id"}),
 		limitWait: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "integration_rate_limit_wait_seconds",
@@ -78,7 +81,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "integration_build_info", Help: "1, labelled with what is running.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.duration,
+	m.Registry.MustRegister(m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.deliveries, m.duration,
 		m.limitWait, m.ReloadSuccess, m.ReloadTime, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -102,6 +105,8 @@ func (m *Metrics) Adapter(id string) *Adapter {
 		LettersKept: m.letters.WithLabelValues(id, "kept"), LettersLost: m.letters.WithLabelValues(id, "lost"),
 		SecretsFetched: m.secrets.WithLabelValues(id, "ok"), SecretsMissing: m.secrets.WithLabelValues(id, "failed"),
 		KeysDegraded: m.degraded.WithLabelValues(id, "idempotency"), LimitDegraded: m.degraded.WithLabelValues(id, "rate_limit"),
+		Accepted: m.deliveries.WithLabelValues(id, "accepted"), PutBack: m.deliveries.WithLabelValues(id, "put_back"),
+		Delivered: m.deliveries.WithLabelValues(id, "delivered"), Failed: m.deliveries.WithLabelValues(id, "failed"),
 	}
 	for _, t := range problem.ErrorTypes() {
 		a.Errors[t] = m.errors.WithLabelValues(id, string(t))
@@ -120,7 +125,7 @@ func (m *Metrics) Forget(id string) {
 	delete(m.adapters, id)
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.duration, m.limitWait} {
+	}{m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.deliveries, m.duration, m.limitWait} {
 		v.DeletePartialMatch(prometheus.Labels{"adapter_id": id})
 	}
 }

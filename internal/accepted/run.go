@@ -1,0 +1,204 @@
+package accepted
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Claim is the right to one try of an exchange. Whoever has it must call Finish, PutBack or Return.
+type Claim struct {
+	ID      string
+	Adapter string
+	Tries   int // that were put back since the store was opened
+	entry   *entry
+}
+
+// Next claims the exchange that is due first among the adapters with fewer than limit under way. Without one it
+// returns how long to wait at most before asking again; 0 means until Ready.
+func (s *Store) Next(limit int) (*Claim, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Now()
+	e, at := s.queue.next(now, limit)
+	if e == nil {
+		if at.IsZero() {
+			return nil, 0
+		}
+		return nil, max(at.Sub(now), time.Millisecond)
+	}
+	return &Claim{ID: e.id, Adapter: e.adapter, Tries: e.tries, entry: e}, 0
+}
+
+// Pause holds back everything of an adapter until a time: what stopped one try would stop them all.
+func (s *Store) Pause(adapter string, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.queue.lanes[adapter]; l != nil && until.After(l.paused) {
+		l.paused = until
+	}
+}
+
+// Start marks the exchange as running, on disk, and returns it: from then on it counts as sent if the process dies.
+// One that cannot be read is set aside and its claim has ended: ErrNotFound.
+func (s *Store) Start(ctx context.Context, c *Claim) (*Exchange, error) {
+	x, err := s.start(ctx, c)
+	if errors.Is(err, errDamaged) || errors.Is(err, ErrNotFound) {
+		if err = s.quarantine(ctx, c); err == nil {
+			err = ErrNotFound
+		}
+	}
+	return x, err
+}
+
+func (s *Store) start(ctx context.Context, c *Claim) (x *Exchange, err error) {
+	id := []byte(c.ID)
+	err = s.change(ctx, c, func(t *transaction, r *record) error {
+		content, ok := body(t.Bucket(bucketBodies()), id, r.Body)
+		if !ok {
+			return errDamaged
+		}
+		if r.State == Running && !c.entry.unsent { // a process died over it
+			r.Doubtful = true
+		}
+		if r.State, r.NextTry = Running, (time.Time{}); r.Since.IsZero() || !r.Doubtful {
+			r.Since = r.Updated
+		}
+		x = r.exchange(c.ID)
+		x.Body = content
+		return nil
+	})
+	return x, err
+}
+
+// change edits the record of a claimed exchange.
+func (s *Store) change(ctx context.Context, c *Claim, edit func(*transaction, *record) error) error {
+	id := []byte(c.ID)
+	var verdict error
+	err := s.do(ctx, 0, func(t *transaction) (err error) {
+		r, err := read(t.Tx, id)
+		if verdict = err; err != nil {
+			return nil
+		}
+		r.Updated = s.config.Now()
+		if verdict = edit(t, r); verdict != nil {
+			return nil
+		}
+		return t.write(id, r)
+	})
+	if err == nil {
+		err = verdict
+	}
+	if err != nil {
+		return fmt.Errorf("change an accepted exchange: %w", err)
+	}
+	return nil
+}
+
+// Return gives a claim back as if it had never been: nothing was started.
+func (s *Store) Return(c *Claim, due time.Time) { s.release(c, due) }
+
+func (s *Store) release(c *Claim, due time.Time) {
+	s.mu.Lock()
+	s.queue.putBack(c.entry, due)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// Put is why and until when an exchange is put back.
+type Put struct {
+	Due      time.Time
+	Reason   string
+	Attempts int  // upstream, in this try
+	Sent     bool // some of it may have reached the external system
+}
+
+// PutBack ends a try that must be made again. The claim has ended also when the disk failed: then the exchange counts
+// as doubtful if the process dies before its next try has ended.
+func (s *Store) PutBack(ctx context.Context, c *Claim, p Put) error {
+	err := s.change(ctx, c, func(_ *transaction, r *record) error {
+		r.State, r.NextTry, r.Reason = Waiting, p.Due, p.Reason
+		r.Attempts += p.Attempts
+		r.Doubtful = r.Doubtful || p.Sent
+		return nil
+	})
+	c.entry.unsent = !p.Sent
+	s.release(c, p.Due)
+	return err
+}
+
+// End is how an exchange ended.
+type End struct {
+	State    State
+	Result   Result
+	Attempts int  // upstream, in this try
+	Held     bool // the key stands for this outcome: a call with the same key gets this exchange, not a new one
+}
+
+// Finish writes the end of an exchange. The request goes, its end is kept for TTL. When it fails the claim holds, so
+// that it can be tried again.
+func (s *Store) Finish(ctx context.Context, c *Claim, e End) error {
+	err := s.do(ctx, len(e.Result.Body), func(t *transaction) error { return t.finish([]byte(c.ID), e, s.config.Now()) })
+	if err != nil {
+		return fmt.Errorf("finish an accepted exchange: %w", err)
+	}
+	s.mu.Lock()
+	s.queue.remove(c.entry)
+	s.mu.Unlock()
+	s.wake()
+	return nil
+}
+
+func (t *transaction) finish(id []byte, e End, now time.Time) error {
+	r, err := read(t.Tx, id)
+	if err != nil {
+		return err
+	}
+	before := t.sizeOf(id)
+	r.State, r.Updated, r.Fields, r.Body, r.NextTry = e.State, now, nil, digest{}, time.Time{}
+	r.Attempts += e.Attempts
+	r.Result = &result{Status: e.Result.Status, Fields: pack(e.Result.Fields), Body: digestOf(e.Result.Body), Omitted: e.Result.Omitted,
+		Problem: e.Result.Problem, LetterID: e.Result.LetterID, Expires: now.Add(r.TTL)}
+	value, err := r.encode()
+	if err != nil {
+		return err
+	}
+	if !e.Held {
+		if err := t.freeScope(r.Scope, id); err != nil {
+			return err
+		}
+	}
+	size := int64(len(value) + len(e.Result.Body))
+	t.bytes, t.ended = t.bytes+size-before, t.ended+size
+	return errors.Join(
+		t.Bucket(bucketHeads()).Put(id, value),
+		putBody(t.Bucket(bucketAnswers()), id, e.Result.Body),
+		t.Bucket(bucketBodies()).Delete(id),
+		t.Bucket(bucketOpen()).Delete(integer(r.Sequence)),
+		t.Bucket(bucketExpiries()).Put(expiryKey(r.Result.Expires, id), integer(uint64(size))))
+}
+
+// quarantine sets an exchange aside that cannot be read, and ends its claim.
+func (s *Store) quarantine(ctx context.Context, c *Claim) error {
+	id, sequence := []byte(c.ID), integer(c.entry.sequence)
+	if err := s.do(ctx, 0, func(t *transaction) error { return t.setAside(id, sequence) }); err != nil {
+		return fmt.Errorf("set a damaged exchange aside: %w", err)
+	}
+	s.mu.Lock()
+	s.queue.remove(c.entry)
+	s.damaged++
+	s.mu.Unlock()
+	s.wake()
+	return nil
+}
+
+func (t *transaction) setAside(id, sequence []byte) error {
+	t.bytes -= t.sizeOf(id)
+	if value := t.Bucket(bucketHeads()).Get(id); value != nil {
+		if err := t.Bucket(bucketQuarantine()).Put(id, append([]byte(nil), value...)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(t.Bucket(bucketHeads()).Delete(id), t.Bucket(bucketBodies()).Delete(id), t.Bucket(bucketOpen()).Delete(sequence))
+}

@@ -1,0 +1,120 @@
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/accepted"
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/wire"
+)
+
+// The words of delivery.
+const (
+	deliverySync      = "sync"
+	deliveryOnRequest = "on_request"
+)
+
+// async reports whether exchanges may be accepted.
+func (s *Settings) async() bool { return s.Delivery != deliverySync && s.Delivery != "" }
+
+func (s *Settings) checkDelivery(r Report) {
+	if s.async() && s.Idempotency == nil {
+		r.Fault("delivery", s.Delivery+" needs idempotency: an accepted call is found again, and kept from being sent twice, by its key")
+	}
+}
+
+// Delivery is one try of an exchange that was accepted before.
+type Delivery struct {
+	Exchange *accepted.Exchange
+	Stop     <-chan struct{} // closed when the sidecar begins to drain: what waits stops waiting and is put back
+
+	late bool // it is not tried again after this
+}
+
+// doubtful reports whether an earlier try may have taken effect without our knowing.
+func (d *Delivery) doubtful() bool { return d != nil && d.Exchange.Doubtful }
+
+// stopping is closed when an exchange that can be put back should not wait any longer.
+func (x *Exchange) stopping() <-chan struct{} {
+	if x.Delivery == nil {
+		return nil
+	}
+	return x.Delivery.Stop
+}
+
+func (x *Exchange) stopped() bool {
+	select {
+	case <-x.Delivery.Stop:
+		return true
+	default:
+		return context.Cause(x.Ctx) == ErrStopped
+	}
+}
+
+func drained() error {
+	return problem.New(problem.Draining, "The sidecar is shutting down; the call is made after its next start.")
+}
+
+// putBack reports whether a try of an accepted exchange came to nothing and must be made again: it was not sent, or the
+// sidecar has to stop before the chain was done with it.
+func (x *Exchange) putBack(resp *wire.Response, err error) bool {
+	if x.Unknown || x.Delivery.late {
+		return false
+	}
+	class := classify(resp, err)
+	if x.stopped() && (judgements[class].retry != "" || class == TotalTime) {
+		return true
+	}
+	p, ok := err.(*problem.Problem)
+	if !ok {
+		return false
+	}
+	switch p.Kind {
+	case problem.CircuitOpen, problem.RateLimited, problem.CredentialsUnavailable, problem.StoreUnavailable, problem.KeyInFlight, problem.Draining:
+		return true
+	case problem.TotalTimeout:
+		return len(x.Attempts) == 0 // spent waiting for a token
+	}
+	return false
+}
+
+// Delivered reports whether the external system answered for good: with success, or with a refusal that will not
+// change.
+func Delivered(resp *wire.Response, err error) bool {
+	class := classify(resp, err)
+	return class == Success || class == ClientError
+}
+
+// KeyHeld reports whether the key stands for this outcome, so that another call with it must not be sent.
+func (x *Exchange) KeyHeld(resp *wire.Response, err error) bool {
+	return x.Unknown || classify(resp, err) == KeyUnknown || err == nil && storable(resp)
+}
+
+// Doubtful reports whether something of this try was sent that nobody answered.
+func (x *Exchange) Doubtful() bool { return anyUnanswered(x) }
+
+// AdapterWide reports whether what stopped a try would stop every other exchange of the adapter too, and when it may
+// be over; 0 when that is not known.
+func AdapterWide(err error) (time.Duration, bool) {
+	p, ok := err.(*problem.Problem)
+	if !ok {
+		return 0, false
+	}
+	switch p.Kind {
+	case problem.CircuitOpen, problem.StoreUnavailable, problem.Draining:
+		return p.RetryAfter, true
+	}
+	return p.RetryAfter, false
+}
+
+// exchangeID is the id of an exchange that was accepted, now or before; "" of every other.
+func (x *Exchange) exchangeID() string {
+	switch {
+	case x.Delivery != nil:
+		return x.Delivery.Exchange.ID
+	case x.Accepted != nil:
+		return x.Accepted.ID
+	}
+	return ""
+}
