@@ -24,7 +24,6 @@ func TestLaterFeaturesAreRefusedByRunAlone(t *testing.T) {
 		"vault reference":     {key: "auth", policy: "auth: { bearer: vault:integrations/key#key }"},
 		"oauth2":              {key: "auth", policy: "auth: { oauth2: { token_url: https://idp.example/token, client_id: me, client_secret: env:SECRET } }"},
 		"transform":           {key: "transform", policy: "transform: { request: .order }"},
-		"async":               {key: "delivery", policy: "delivery: async"},
 		"schema":              {key: "schema", policy: "validate: { schema: file:order.json }"},
 		"standard webhooks":   {key: "sign", policy: "sign: { scheme: standard-webhooks, secret: env:SECRET }"},
 		"message signatures":  {key: "sign", policy: "sign: { scheme: http-message-signatures, secret: env:SECRET }"},

@@ -28,7 +28,7 @@ func accept(s *Settings, id *Identity, store *accepted.Store) Stage {
 			switch {
 			case x.Delivery != nil:
 				return a.deliver(next, x)
-			case !s.async() || !isWrite(x.Request.Method) || x.Replay != nil:
+			case !s.Async() || !isWrite(x.Request.Method) || x.Replay != nil:
 				return next(x)
 			}
 			order, err := takeOrder(x)
@@ -47,7 +47,7 @@ func accept(s *Settings, id *Identity, store *accepted.Store) Stage {
 
 // takes reports whether this write is to be accepted.
 func (s *Settings) takes(x *Exchange) bool {
-	return s.async() && (s.Delivery != deliveryOnRequest || prefersAsync(x.Request.Fields))
+	return s.Async() && (s.Delivery != deliveryOnRequest || prefersAsync(x.Request.Fields))
 }
 
 // takeOrder takes the order key off the call; without one it is the idempotency key.
@@ -76,7 +76,7 @@ func (a *acceptor) accept(x *Exchange, order string) (*wire.Response, error) {
 	found, err := a.store.Accept(x.Ctx, kept)
 	switch {
 	case err == nil:
-		x.Accepted, x.Repeated = found, found != kept
+		x.Accepted, x.Repeated = found, found.ID != kept.ID
 		return &wire.Response{Status: 202}, nil
 	case errors.Is(err, accepted.ErrReused):
 		x.Idempotency = "reused"

@@ -29,7 +29,7 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.async() && d.Accepted == nil {
+	if s.Async() && d.Accepted == nil {
 		return nil, errors.New("delivery: there is no store of accepted exchanges")
 	}
 	stages := []Stage{

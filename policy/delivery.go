@@ -15,11 +15,11 @@ const (
 	deliveryOnRequest = "on_request"
 )
 
-// async reports whether exchanges may be accepted.
-func (s *Settings) async() bool { return s.Delivery != deliverySync && s.Delivery != "" }
+// Async reports whether exchanges may be accepted before they are sent.
+func (s *Settings) Async() bool { return s.Delivery != deliverySync && s.Delivery != "" }
 
 func (s *Settings) checkDelivery(r Report) {
-	if s.async() && s.Idempotency == nil {
+	if s.Async() && s.Idempotency == nil {
 		r.Fault("delivery", s.Delivery+" needs idempotency: an accepted call is found again, and kept from being sent twice, by its key")
 	}
 }

@@ -105,7 +105,7 @@ func (s *observedStream) Close() error {
 	default:
 		kind = errorType(&wire.Response{Status: s.status}, nil)
 	}
-	s.observer.publish(s.x, nil, s.status, s.err, kind)
+	s.observer.publish(s.x, &wire.Response{Status: s.status}, s.status, s.err, kind)
 	return err
 }
 

@@ -13,7 +13,8 @@ type Status struct {
 	Draining bool            `json:"draining"`
 	Adapters []AdapterStatus `json:"adapters"`
 	Spool    SpoolStatus     `json:"spool"`
-	Redis    *RedisStatus    `json:"redis,omitempty"` // nil: this sidecar shares nothing
+	Accepted *AcceptedStatus `json:"accepted,omitempty"` // nil: nothing was accepted and nothing can be
+	Redis    *RedisStatus    `json:"redis,omitempty"`    // nil: this sidecar shares nothing
 	Reload   ReloadStatus    `json:"reload"`
 }
 
@@ -57,6 +58,17 @@ type SpoolStatus struct {
 	Lost     int            `json:"lost"`             // letters the spool could not take since the sidecar started
 	LastLost *time.Time     `json:"last_lost,omitempty"`
 	Failing  string         `json:"failing,omitempty"` // why it could not take the last one
+}
+
+// AcceptedStatus are the exchanges that were answered 202.
+type AcceptedStatus struct {
+	Waiting  int        `json:"waiting"`
+	Running  int        `json:"running"`
+	Oldest   *time.Time `json:"oldest,omitempty"` // when the oldest of them was accepted
+	Bytes    int64      `json:"bytes"`            // with those whose end is still kept
+	MaxBytes int64      `json:"max_bytes"`
+	Damaged  int        `json:"damaged,omitempty"` // could not be read and were set aside since the sidecar started
+	Failing  string     `json:"failing,omitempty"` // why the last call could not be accepted
 }
 
 // RedisStatus is the Redis that the sidecars of an application share.

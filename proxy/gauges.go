@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 )
 
 // gauges reads, at scrape time, what lives in the hosts and the spool.
@@ -20,6 +22,9 @@ var (
 	ageDesc     = prometheus.NewDesc("integration_spool_oldest_letter_age_seconds", "Age of the oldest letter that waits; 0 when there is none.", nil, nil)
 	redisDesc   = prometheus.NewDesc("integration_redis_up", "1 when the Redis that sidecars share answers; there is no such series without one.", nil, nil)
 	pendingDesc = prometheus.NewDesc("integration_idempotency_pending_outcomes", "Outcomes of keys that Redis has not taken yet.", nil, nil)
+	heldDesc    = prometheus.NewDesc("integration_accepted_exchanges", "Exchanges answered 202 that have not ended, by state: accepted (waiting) or running.", []string{"adapter_id", "state"}, nil)
+	heldAgeDesc = adapterGauge("integration_accepted_oldest_age_seconds", "Age of the oldest exchange answered 202 that has not ended; 0 when there is none.")
+	heldLenDesc = prometheus.NewDesc("integration_accepted_bytes", "Size of the exchanges answered 202, with those whose end is still kept.", nil, nil)
 	badDesc     = prometheus.NewDesc("integration_spool_quarantined_letters", "Letters that could not be read and were set aside.", nil, nil)
 )
 
@@ -29,7 +34,8 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc} {
+	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc,
+		heldDesc, heldAgeDesc, heldLenDesc} {
 		ch <- d
 	}
 }
@@ -54,6 +60,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 			gauge(openDesc, float64(stats.OpenByAdapter[id]), id)
 		}
 	}
+	g.accepted(gauge)
 	for state, n := range stats.ByState {
 		gauge(lettersDesc, float64(n), string(state))
 	}
@@ -68,5 +75,27 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	if redis := g.server.redisStatus(); redis != nil {
 		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])
 		gauge(pendingDesc, float64(redis.Keys.Pending))
+	}
+}
+
+// accepted shows the adapters whose delivery is asynchronous, and those that still have something to deliver.
+func (g *gauges) accepted(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	if g.server.deps.Accepted == nil {
+		return
+	}
+	stats := g.server.deps.Accepted.Stats()
+	gauge(heldLenDesc, float64(stats.Bytes))
+	for _, a := range g.server.adapters() {
+		id, now := a.identity.ID, stats.ByAdapter[a.identity.Name]
+		if !a.async() && now == (accepted.AdapterStats{}) {
+			continue
+		}
+		gauge(heldDesc, float64(now.Waiting), id, string(accepted.Waiting))
+		gauge(heldDesc, float64(now.Running), id, string(accepted.Running))
+		age := 0.0
+		if !now.Oldest.IsZero() {
+			age = time.Since(now.Oldest).Seconds()
+		}
+		gauge(heldAgeDesc, age, id)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
@@ -66,8 +67,12 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	held, err := accepted.Open(accepted.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &rig{t: t, log: &safeBuffer{}}
-	r.deps = policy.Deps{Keys: keys, Letters: spool, Secrets: secret.NewResolver(), Metrics: telemetry.NewMetrics("v1", "c1"),
+	r.deps = policy.Deps{Keys: keys, Letters: spool, Accepted: held, Secrets: secret.NewResolver(), Metrics: telemetry.NewMetrics("v1", "c1"),
 		Log: slog.New(slog.NewJSONHandler(r.log, nil))}
 	r.server = New(r.deps, "v1")
 	t.Cleanup(func() {
@@ -76,6 +81,7 @@ func newRig(t testing.TB) *rig {
 		if err := r.server.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
+		_ = held.Close()
 		_ = keys.Close()
 		_ = spool.Close()
 	})

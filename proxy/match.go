@@ -37,6 +37,15 @@ func (a *adapter) route(method, path string) (policy.Next, *policy.Settings, str
 	return a.chain, a.settings, ""
 }
 
+// async reports whether any call of this adapter may be accepted before it is sent.
+func (a *adapter) async() bool {
+	async := a.settings.Async()
+	for i := range a.operations {
+		async = async || a.operations[i].settings.Async()
+	}
+	return async
+}
+
 // matches compares a path with a pattern's segments: {name} stands for one segment, a last ** for the rest.
 func matches(pattern []string, path string) bool {
 	path = strings.TrimPrefix(path, "/")

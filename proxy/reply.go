@@ -20,6 +20,7 @@ type reply struct {
 	head      bool // to a HEAD request: no body follows
 	pseudonym string
 	location  location
+	own       bool // the response was made here, not by the external system
 
 	mu   sync.Mutex // 1xx responses come from the connection's goroutine
 	done bool       // the final response has begun
@@ -60,7 +61,7 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 		if p.Kind == problem.InvalidRequest || p.Kind == problem.Draining {
 			r.w.Header().Set("Connection", "close")
 		}
-	} else {
+	} else if !r.own {
 		r.location.rewrite(resp.Fields)
 		resp.Fields.Add("Via", "1.1 "+r.pseudonym)
 	}

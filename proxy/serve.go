@@ -49,10 +49,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, came string) {
 		x.ReadBy = reply.readBy
 	}
 	path, _, _ := strings.Cut(x.Target, "?")
+	reply.location = location{adapter: a, prefix: prefix, host: r.Host}
+	if strings.HasPrefix(path, exchangesPath) {
+		s.exchange(reply, x, prefix)
+		return
+	}
 	chain, _, operation := a.route(r.Method, path)
 	x.Operation = operation
 	resp, err := chain(x)
-	reply.location = location{adapter: a, prefix: prefix, host: r.Host}
+	if err == nil && x.Accepted != nil {
+		resp, reply.own = accept(x, prefix), true
+	}
 	reply.send(x, resp, err)
 }
 

@@ -37,6 +37,7 @@ type Server struct {
 	mu        sync.Mutex // serialises Use and Shutdown
 	listeners map[string]*listener
 	breakers  *policy.BreakerShare // nil: nothing is shared
+	courier   *courier             // nil: nothing is accepted
 	replaying sync.Map             // letter id → struct{}
 	reload    atomic.Pointer[ReloadStatus]
 	cancel    context.CancelCauseFunc
@@ -53,6 +54,9 @@ func New(deps policy.Deps, version string) *Server {
 	s.reload.Store(&ReloadStatus{})
 	if deps.Shared != nil {
 		s.breakers = policy.NewBreakerShare(deps.Shared)
+	}
+	if deps.Accepted != nil {
+		s.courier = newCourier(s, deps.Accepted)
 	}
 	deps.Metrics.Registry.MustRegister(&gauges{s})
 	return s
@@ -88,6 +92,7 @@ func (s *Server) Use(doc *config.Document) error {
 		s.forget(before, next)
 	}
 	s.ready.Store(true)
+	s.courier.begin()
 	return nil
 }
 
@@ -170,6 +175,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.busyLock.Lock()
 	s.draining.Store(true)
 	s.busyLock.Unlock()
+	s.courier.halt()
 	idle := make(chan struct{})
 	go func() {
 		s.busy.Wait()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +32,30 @@ func (s *Server) Status() Status {
 	if out.Spool.Lost, out.Spool.Failing = stats.Lost, stats.Failing; stats.Lost > 0 {
 		out.Spool.LastLost = &stats.LastLost
 	}
+	out.Accepted = s.acceptedStatus()
 	out.Redis = s.redisStatus()
 	for _, a := range s.adapters() {
 		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
+	}
+	return out
+}
+
+// acceptedStatus sums up over adapters; nil when there is nothing and can be nothing.
+func (s *Server) acceptedStatus() *AcceptedStatus {
+	if s.deps.Accepted == nil {
+		return nil
+	}
+	stats := s.deps.Accepted.Stats()
+	out := &AcceptedStatus{Bytes: stats.Bytes, MaxBytes: stats.MaxBytes, Damaged: stats.Damaged, Failing: stats.Failing}
+	for _, a := range stats.ByAdapter {
+		out.Waiting += a.Waiting
+		out.Running += a.Running
+		if out.Oldest == nil || a.Oldest.Before(*out.Oldest) {
+			out.Oldest = &a.Oldest
+		}
+	}
+	if stats.Bytes == 0 && stats.Damaged == 0 && !slices.ContainsFunc(s.adapters(), (*adapter).async) {
+		return nil
 	}
 	return out
 }
@@ -115,6 +137,12 @@ func (s *Server) Health() Health {
 	}
 	if why := s.deps.Letters.Stats().Failing; why != "" {
 		h.Checks["spool"] = HealthCheck{Status: "fail", Message: "letters are being lost: " + why}
+		if h.Status == "healthy" {
+			h.Status = "degraded"
+		}
+	}
+	if held := s.acceptedStatus(); held != nil && held.Failing != "" {
+		h.Checks["accepted"] = HealthCheck{Status: "fail", Message: "calls are not accepted: " + held.Failing}
 		if h.Status == "healthy" {
 			h.Status = "degraded"
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/admin"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
@@ -28,17 +29,18 @@ import (
 
 // process is a whole sidecar, running. start builds and serves it; stop takes it down in reverse.
 type process struct {
-	file    string
-	level   *slog.LevelVar
-	log     *slog.Logger
-	metrics *telemetry.Metrics
-	secrets *secret.Resolver
-	letters *dlq.Spool
-	shared  *shared.Client // nil: nothing is shared
-	keys    idempotency.Store
-	server  *proxy.Server
-	admin   *http.Server
-	probes  *http.Server
+	file     string
+	level    *slog.LevelVar
+	log      *slog.Logger
+	metrics  *telemetry.Metrics
+	secrets  *secret.Resolver
+	letters  *dlq.Spool
+	accepted *accepted.Store
+	shared   *shared.Client // nil: nothing is shared
+	keys     idempotency.Store
+	server   *proxy.Server
+	admin    *http.Server
+	probes   *http.Server
 
 	adminAddr, probesAddr net.Addr
 	reloading             sync.Mutex
@@ -78,6 +80,9 @@ func (p *process) openStores(doc *config.Document) (err error) {
 	if p.letters, err = dlq.Open(dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D()}); err != nil {
 		return err
 	}
+	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes)}); err != nil {
+		return err
+	}
 	if doc.Redis.Used() {
 		return p.openShared(doc.Redis)
 	}
@@ -90,7 +95,7 @@ func (p *process) openStores(doc *config.Document) (err error) {
 
 // open builds the server and binds every address.
 func (p *process) open(doc *config.Document) error {
-	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Secrets: p.secrets, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
+	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
 	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{})
 	if err := p.listen(doc, admin.Probes(p.server, handler)); err != nil {
 		return err
@@ -153,9 +158,13 @@ func (p *process) reload(context.Context) error {
 	return nil
 }
 
-// expire removes letters past their retention, once an hour.
+// expire removes what is kept for longer than it should be: letters, looked at once an hour, and the ends of accepted
+// exchanges, once a minute.
 func (p *process) expire(ctx context.Context) {
 	defer close(p.expired)
+	var minutely sync.WaitGroup
+	defer minutely.Wait()
+	minutely.Go(func() { p.expireAccepted(ctx) })
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -165,6 +174,21 @@ func (p *process) expire(ctx context.Context) {
 		}
 		for _, id := range ids {
 			p.log.Warn("letter removed: it is past its retention", "letter_id", id)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *process) expireAccepted(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if _, err := p.accepted.Expire(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("the ends of accepted exchanges could not be removed", "error", err.Error())
 		}
 		select {
 		case <-tick.C:
@@ -203,6 +227,9 @@ func (p *process) closeStores() {
 	}
 	if p.shared != nil {
 		p.close(p.shared)
+	}
+	if p.accepted != nil {
+		p.close(p.accepted)
 	}
 	if p.letters != nil {
 		p.close(p.letters)

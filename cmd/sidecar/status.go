@@ -57,6 +57,9 @@ func (a *app) printStatus(s proxy.Status) {
 			breakerCell(ad.Breaker), limiterCell(ad.Limiter), ad.InFlight, ad.OpenLetter})
 	}
 	a.printf("%s\n\nspool   %s\n", t.Render(), spoolLine(s.Spool))
+	if s.Accepted != nil {
+		a.printf("async   %s\n", acceptedLine(s.Accepted))
+	}
 	if s.Redis != nil {
 		a.printf("redis   %s\n", redisLine(s.Redis))
 	}
@@ -112,6 +115,20 @@ func spoolLine(s proxy.SpoolStatus) string {
 	}
 	if s.Failing != "" {
 		line += "; still failing: " + page(s.Failing)
+	}
+	return line
+}
+
+func acceptedLine(s *proxy.AcceptedStatus) string {
+	line := fmt.Sprintf("%d waiting, %d running; %s of %s", s.Waiting, s.Running, size(s.Bytes), size(s.MaxBytes))
+	if s.Oldest != nil {
+		line += "; the oldest is of " + stamp(*s.Oldest)
+	}
+	if s.Damaged > 0 {
+		line += "\n        LOST: " + plural(s.Damaged, "exchange") + " could not be read"
+	}
+	if s.Failing != "" {
+		line += "\n        NOT ACCEPTING: " + page(s.Failing)
 	}
 	return line
 }

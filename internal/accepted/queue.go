@@ -25,6 +25,7 @@ type lane struct {
 	all     *list.List
 	running int
 	paused  time.Time // nothing of this lane is due before
+	pauses  int       // since an exchange ended
 }
 
 // A group are the exchanges that must follow one another, in order of acceptance. Only its first member is ever due.
@@ -152,6 +153,7 @@ func (q *queue) remove(e *entry) {
 	delete(q.entries, e.id)
 	l.all.Remove(e.element)
 	l.running--
+	l.pauses = 0
 	if g.members = g.members[1:]; len(g.members) > 0 {
 		l.offer(g)
 		return

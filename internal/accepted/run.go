@@ -31,13 +31,18 @@ func (s *Store) Next(limit int) (*Claim, time.Duration) {
 	return &Claim{ID: e.id, Adapter: e.adapter, Tries: e.tries, entry: e}, 0
 }
 
-// Pause holds back everything of an adapter until a time: what stopped one try would stop them all.
-func (s *Store) Pause(adapter string, until time.Time) {
+// Pause holds back everything of the claim's adapter, because what stopped one try would stop them all, and returns
+// until when. delay is asked with the number of pauses since an exchange of this adapter ended; one that lasts is not
+// made longer.
+func (s *Store) Pause(c *Claim, delay func(tries int) time.Duration) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.queue.lanes[adapter]; l != nil && until.After(l.paused) {
-		l.paused = until
+	l, now := c.entry.lane, s.config.Now()
+	if !l.paused.After(now) {
+		l.paused = now.Add(delay(l.pauses))
+		l.pauses++
 	}
+	return l.paused
 }
 
 // Start marks the exchange as running, on disk, and returns it: from then on it counts as sent if the process dies.

@@ -1,0 +1,171 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/accepted"
+)
+
+// courier delivers accepted exchanges in the background, through the chains that calls pass: some of each adapter at a
+// time, the oldest first, those with the same order key one after the other.
+type courier struct {
+	server *Server
+	store  *accepted.Store
+	start  sync.Once
+	halted sync.Once
+	stop   chan struct{} // closed when the server begins to drain
+	ended  chan struct{} // closed when no more exchanges are started
+}
+
+const (
+	// perAdapter is how many accepted exchanges of one adapter are under way at most.
+	perAdapter = 8
+	// The waits before a try that was not sent is made again, without their jitter.
+	firstAgain = time.Second
+	lastAgain  = time.Minute
+)
+
+func newCourier(s *Server, store *accepted.Store) *courier {
+	return &courier{server: s, store: store, stop: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// begin starts the work, once. A nil courier has none.
+func (c *courier) begin() {
+	if c != nil {
+		c.start.Do(func() { go c.run() })
+	}
+}
+
+// halt starts no more tries and ends the waits of those under way, which the server waits for.
+func (c *courier) halt() {
+	if c == nil {
+		return
+	}
+	c.halted.Do(func() { close(c.stop) })
+	c.start.Do(func() { close(c.ended) }) // it was never begun
+	<-c.ended
+}
+
+func (c *courier) run() {
+	defer close(c.ended)
+	for {
+		claim, wait := c.store.Next(perAdapter)
+		if claim == nil {
+			if !c.rest(wait) {
+				return
+			}
+			continue
+		}
+		if !c.server.enter() {
+			c.store.Return(claim, time.Time{})
+			return
+		}
+		go func() {
+			defer c.server.busy.Done()
+			c.deliver(claim)
+		}()
+	}
+}
+
+// rest waits until there may be something to do; false means that there is nothing to do any more.
+func (c *courier) rest(wait time.Duration) bool {
+	var due <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-c.store.Ready():
+	case <-due:
+	case <-c.stop:
+		return false
+	}
+	return true
+}
+
+func (c *courier) stopping() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// deliver makes one try. It goes on although the server drains; the end of the drain cuts it off.
+func (c *courier) deliver(claim *accepted.Claim) {
+	ctx := context.WithoutCancel(c.server.base) // what a try came to is written whatever happens
+	kept, err := c.store.Start(ctx, claim)
+	switch {
+	case errors.Is(err, accepted.ErrNotFound):
+		c.server.log().Error("an accepted exchange could not be read and was set aside", "exchange_id", claim.ID)
+	case err != nil:
+		c.server.log().Error("an accepted exchange could not be started", "exchange_id", claim.ID, "error", err.Error())
+		c.store.Return(claim, c.store.Pause(claim, backoff))
+	default:
+		c.judge(ctx, claim, c.try(kept))
+	}
+}
+
+// outcome is what a try came to: again, or an end.
+type outcome struct {
+	again *accepted.Put
+	wide  bool          // again, and every other exchange of the adapter would meet the same
+	after time.Duration // again, and not before
+	end   accepted.End
+}
+
+func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
+	if o.again == nil {
+		c.finish(ctx, claim, o.end)
+		return
+	}
+	wait := func(tries int) time.Duration { return min(max(backoff(tries), jittered(o.after)), jittered(lastAgain)) }
+	switch {
+	case c.stopping(): // due at once after the next start
+	case o.wide:
+		o.again.Due = c.store.Pause(claim, wait)
+	default:
+		o.again.Due = time.Now().Add(wait(claim.Tries))
+	}
+	if err := c.store.PutBack(ctx, claim, *o.again); err != nil {
+		c.server.log().Error("an accepted exchange could not be put back", "exchange_id", claim.ID, "error", err.Error())
+	}
+}
+
+// finish writes the end, again and again while the disk fails: the exchange was sent, and the application should learn
+// what came of it. A response for which there is no room is left out.
+func (c *courier) finish(ctx context.Context, claim *accepted.Claim, end accepted.End) {
+	for n := 0; ; n++ {
+		err := c.store.Finish(ctx, claim, end)
+		if err == nil {
+			return
+		}
+		if n == 0 {
+			c.server.log().Error("the end of an accepted exchange could not be written", "exchange_id", claim.ID, "error", err.Error())
+			end.Result.Body, end.Result.Omitted = nil, end.Result.Omitted || len(end.Result.Body) > 0
+		}
+		timer := time.NewTimer(backoff(n))
+		select {
+		case <-timer.C:
+		case <-c.stop: // after the next start the store of keys knows what came of it
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// backoff is the wait after a number of vain tries, with jitter.
+func backoff(tries int) time.Duration {
+	return jittered(min(firstAgain<<min(tries, 10), lastAgain))
+}
+
+// jittered lengthens d by up to a fifth of itself.
+func jittered(d time.Duration) time.Duration {
+	return d + time.Duration(float64(d)*rand.Float64()/5)
+}
