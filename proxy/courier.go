@@ -50,6 +50,13 @@ func (c *courier) halt() {
 	<-c.ended
 }
 
+// resume ends the wait for an adapter that calls reach again.
+func (c *courier) resume(adapter string) {
+	if c != nil {
+		c.store.Resume(adapter)
+	}
+}
+
 func (c *courier) run() {
 	defer close(c.ended)
 	for {
@@ -61,7 +68,7 @@ func (c *courier) run() {
 			continue
 		}
 		if !c.server.enter() {
-			c.store.Return(claim, time.Time{})
+			c.store.Return(claim)
 			return
 		}
 		go func() {
@@ -106,7 +113,8 @@ func (c *courier) deliver(claim *accepted.Claim) {
 		c.server.log().Error("an accepted exchange could not be read and was set aside", "exchange_id", claim.ID)
 	case err != nil:
 		c.server.log().Error("an accepted exchange could not be started", "exchange_id", claim.ID, "error", err.Error())
-		c.store.Return(claim, c.store.Pause(claim, backoff))
+		c.store.Pause(claim, backoff)
+		c.store.Return(claim)
 	default:
 		c.judge(ctx, claim, c.try(kept))
 	}
@@ -129,7 +137,7 @@ func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
 	switch {
 	case c.stopping(): // due at once after the next start
 	case o.wide:
-		o.again.Due = c.store.Pause(claim, wait)
+		o.again.Due, o.again.Paused = c.store.Pause(claim, wait), true
 	default:
 		o.again.Due = time.Now().Add(wait(claim.Tries))
 	}

@@ -92,6 +92,9 @@ func (s *Server) Use(doc *config.Document) error {
 		s.forget(before, next)
 	}
 	s.ready.Store(true)
+	for _, a := range next.ordered { // what stopped their exchanges may have been in the configuration
+		s.courier.resume(a.identity.Name)
+	}
 	s.courier.begin()
 	return nil
 }
@@ -144,6 +147,9 @@ func (s *Server) breakerChanged(id *policy.Identity, c policy.BreakerChange) {
 	}
 	s.log().Log(context.Background(), level, "breaker "+c.To.String(), "adapter_id", id.ID, "before", c.From.String(), "cause", string(c.Cause))
 	s.breakers.Tell(id.Name, c)
+	if c.To == policy.BreakerClosed {
+		s.courier.resume(id.Name)
+	}
 }
 
 // forget drops the series of adapters that are gone.

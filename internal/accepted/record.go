@@ -60,6 +60,7 @@ type result struct {
 	Problem  bool        `json:"problem,omitempty"`
 	LetterID string      `json:"letter_id,omitempty"`
 	Expires  time.Time   `json:"expires"`
+	Held     bool        `json:"held,omitempty"` // a call with the same key finds this exchange
 }
 
 // digest tells a body that is not the one that was written.

@@ -45,6 +45,16 @@ func (s *Store) Pause(c *Claim, delay func(tries int) time.Duration) time.Time {
 	return l.paused
 }
 
+// Resume ends the pause of an adapter: what stopped its exchanges is over.
+func (s *Store) Resume(adapter string) {
+	s.mu.Lock()
+	if l := s.queue.lanes[adapter]; l != nil {
+		l.paused, l.pauses = time.Time{}, 0
+	}
+	s.mu.Unlock()
+	s.wake()
+}
+
 // Start marks the exchange as running, on disk, and returns it: from then on it counts as sent if the process dies.
 // One that cannot be read is set aside and its claim has ended: ErrNotFound.
 func (s *Store) Start(ctx context.Context, c *Claim) (*Exchange, error) {
@@ -101,8 +111,8 @@ func (s *Store) change(ctx context.Context, c *Claim, edit func(*transaction, *r
 	return nil
 }
 
-// Return gives a claim back as if it had never been: nothing was started.
-func (s *Store) Return(c *Claim, due time.Time) { s.release(c, due) }
+// Return gives a claim back: nothing was started.
+func (s *Store) Return(c *Claim) { s.release(c, time.Time{}) }
 
 func (s *Store) release(c *Claim, due time.Time) {
 	s.mu.Lock()
@@ -114,6 +124,7 @@ func (s *Store) release(c *Claim, due time.Time) {
 // Put is why and until when an exchange is put back.
 type Put struct {
 	Due      time.Time
+	Paused   bool // Due is the end of the adapter's pause: it is due when that ends, also when that is earlier
 	Reason   string
 	Attempts int  // upstream, in this try
 	Sent     bool // some of it may have reached the external system
@@ -129,6 +140,9 @@ func (s *Store) PutBack(ctx context.Context, c *Claim, p Put) error {
 		return nil
 	})
 	c.entry.unsent = !p.Sent
+	if p.Paused {
+		p.Due = time.Time{}
+	}
 	s.release(c, p.Due)
 	return err
 }
@@ -164,7 +178,7 @@ func (t *transaction) finish(id []byte, e End, now time.Time) error {
 	r.State, r.Updated, r.Fields, r.Body, r.NextTry = e.State, now, nil, digest{}, time.Time{}
 	r.Attempts += e.Attempts
 	r.Result = &result{Status: e.Result.Status, Fields: pack(e.Result.Fields), Body: digestOf(e.Result.Body), Omitted: e.Result.Omitted,
-		Problem: e.Result.Problem, LetterID: e.Result.LetterID, Expires: now.Add(r.TTL)}
+		Problem: e.Result.Problem, LetterID: e.Result.LetterID, Expires: now.Add(r.TTL), Held: e.Held}
 	value, err := r.encode()
 	if err != nil {
 		return err

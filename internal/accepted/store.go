@@ -46,7 +46,8 @@ type Store struct {
 }
 
 // Open opens the store in c.Dir, creating it when missing. What was under way when an earlier process ended waits
-// again. Only the errors of Open name a path; one that wraps groupcommit.ErrInUse means that another process holds the
+// again. A file that is damaged as such is moved aside, whole, and what can be read of it goes into a new one:
+// Stats.Damaged tells. Only the errors of Open name a path; one that wraps groupcommit.ErrInUse means that another process holds the
 // file.
 func Open(c Config) (*Store, error) {
 	c.MaxBytes = cmp.Or(c.MaxBytes, defaultMaxBytes)
@@ -54,6 +55,21 @@ func Open(c Config) (*Store, error) {
 		c.Now = time.Now
 	}
 	path := filepath.Join(c.Dir, "exchanges.db")
+	s, err := open(path, c)
+	if err == nil || !errors.Is(err, groupcommit.ErrDamaged) && !errors.Is(err, groupcommit.ErrPanic) {
+		return s, err
+	}
+	if err := salvage(path, c.Now()); err != nil {
+		return nil, fmt.Errorf("open the store of accepted exchanges: %w", err)
+	}
+	if s, err = open(path, c); err != nil {
+		return nil, err
+	}
+	s.damaged++ // nobody knows how many
+	return s, nil
+}
+
+func open(path string, c Config) (*Store, error) {
 	db, err := groupcommit.Open(path, groupcommit.Options{Check: true, CompactAbove: compactAbove})
 	if err != nil {
 		return nil, fmt.Errorf("open the store of accepted exchanges: %w", err)

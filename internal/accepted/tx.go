@@ -61,8 +61,12 @@ func (s *Store) do(ctx context.Context, weight int, op func(*transaction) error)
 		if t.account == before {
 			return nil
 		}
-		return tx.Bucket(bucketAccount()).Put([]byte("bytes"), append(integer(uint64(t.bytes)), integer(uint64(t.ended))...))
+		return t.writeAccount()
 	})
+}
+
+func (t *transaction) writeAccount() error {
+	return t.Bucket(bucketAccount()).Put([]byte("bytes"), append(integer(uint64(t.bytes)), integer(uint64(t.ended))...))
 }
 
 func (s *Store) account() (a account) {
