@@ -20,31 +20,65 @@ func salvage(path string, now time.Time) error {
 	return nil
 }
 
-// rescue copies records and bodies, each judged by its own checksum, and makes the other buckets anew. An exchange
-// whose body is missing is found damaged when it is to be sent.
+// rescue copies records, then the bodies that belong to them, each judged by its own checksum, and makes the other
+// buckets anew. An exchange whose body is missing is found damaged when it is to be sent.
 func rescue(from *pages.File, to *bbolt.DB) error {
 	if err := to.Update(createBuckets); err != nil {
 		return err
 	}
-	err := from.Each(func(bucket string, key, value []byte) error {
-		switch {
-		case bucket == string(bucketBodies()), bucket == string(bucketAnswers()), bucket == string(bucketQuarantine()):
-		case decodes(value):
-			bucket = string(bucketHeads())
-		default:
-			return nil
+	for _, visit := range []func(tx *bbolt.Tx, bucket string, key, value []byte) error{rescueRecord, rescueBody} {
+		err := from.Each(func(bucket string, key, value []byte) error {
+			return to.Update(func(tx *bbolt.Tx) error { return visit(tx, bucket, key, value) })
+		})
+		if err != nil {
+			return err
 		}
-		return to.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucket)).Put(bytes.Clone(key), bytes.Clone(value)) })
-	})
-	if err != nil {
-		return err
 	}
 	return to.Update(reindex)
 }
 
-func decodes(value []byte) bool {
-	_, err := decodeRecord(value)
-	return err == nil
+// rescueRecord copies a record. One that nothing leads to any more may be of long ago, and the exchange may have been
+// sent since: the newest that is found counts, and is doubtful.
+func rescueRecord(tx *bbolt.Tx, bucket string, key, value []byte) error {
+	r, err := decodeRecord(value)
+	if err != nil || len(key) == 0 {
+		return nil
+	}
+	heads := tx.Bucket(bucketHeads())
+	if found, err := decodeRecord(heads.Get(key)); err == nil && !r.Updated.After(found.Updated) {
+		return nil
+	}
+	if bucket != string(bucketHeads()) && r.Result == nil {
+		if r.Doubtful = true; r.Since.IsZero() {
+			r.Since = r.Accepted
+		}
+		if value, err = r.encode(); err != nil {
+			return err
+		}
+	}
+	return heads.Put(bytes.Clone(key), bytes.Clone(value))
+}
+
+// rescueBody copies a value that is the body of a record.
+func rescueBody(tx *bbolt.Tx, _ string, key, value []byte) error {
+	if home := homeOfBody(tx, key, value); home != nil {
+		return tx.Bucket(home).Put(bytes.Clone(key), bytes.Clone(value))
+	}
+	return nil
+}
+
+// homeOfBody is the bucket of a value that is the body of a record that was found, else nil.
+func homeOfBody(tx *bbolt.Tx, key, value []byte) []byte {
+	r, err := decodeRecord(tx.Bucket(bucketHeads()).Get(key))
+	switch {
+	case err != nil || len(value) == 0:
+		return nil
+	case r.Body == digestOf(value):
+		return bucketBodies()
+	case r.Result != nil && r.Result.Body == digestOf(value):
+		return bucketAnswers()
+	}
+	return nil
 }
 
 // reindex makes open, scopes, expiries and account of the records. Of two with the same scope the later one has it.
