@@ -58,3 +58,14 @@ func NeverDialled(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return inAny(forbidden, addr) || addr.IsMulticast() || addr.IsUnspecified()
 }
+
+// AcceptedWhen says that a call of this method is accepted before it is sent, and when; "" when it is not.
+func AcceptedWhen(s *Settings, method string) string {
+	switch {
+	case !s.Async() || !isWrite(method):
+		return ""
+	case s.Delivery == deliveryOnRequest:
+		return ", if the application sends Prefer: respond-async"
+	}
+	return ", always"
+}

@@ -144,7 +144,7 @@ func keyReused() error {
 
 // resend reports whether the call may be sent although an earlier one with its key may have taken effect.
 func (g *keyGuard) resend(x *Exchange) bool {
-	if x.Delivery.doubtful() && time.Since(x.Delivery.Exchange.Since) > g.ProviderTTL.D() {
+	if x.Delivery.doubtful() && !g.plan.methods[x.Request.Method] && time.Since(x.Delivery.Exchange.Since) > g.ProviderTTL.D() {
 		return false // the provider has forgotten the key
 	}
 	return g.plan.resendable(x) || x.Replay != nil && x.Replay.Force

@@ -88,6 +88,9 @@ func (a *app) explainCall(doc *config.Document, f proxy.Found, method string) {
 		}
 		a.printf("key        needs an idempotency key in %s%s (%s)\n", s.Idempotency.Header, unless, origin("idempotency.required"))
 	}
+	if when := policy.AcceptedWhen(s, method); when != "" {
+		a.printf("delivery   answered 202 once it is on disk, and sent later%s (%s)\n", when, origin("delivery"))
+	}
 	allowed := "no"
 	if advice.Retried {
 		allowed = "yes"
