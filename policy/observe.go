@@ -114,8 +114,9 @@ func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err err
 	o.host.live.inFlight.Add(-1)
 	level := slog.LevelInfo
 	if x.Accepted == nil && !x.Again { // else nothing has come of the exchange yet
-		o.count(x, took, kind)
+		o.countEnd(x, took, kind)
 	}
+	o.count(x, kind)
 	o.countDelivery(x, resp, err)
 	if !x.Again && kind != problem.TypeNone {
 		level = slog.LevelWarn
@@ -128,7 +129,8 @@ func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err err
 	}
 }
 
-func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType) {
+// countEnd counts an exchange that is done with.
+func (o *observer) countEnd(x *Exchange, took time.Duration, kind problem.ErrorType) {
 	m := o.metrics
 	m.Duration.Observe(took.Seconds())
 	if kind == problem.TypeNone {
@@ -140,6 +142,11 @@ func (o *observer) count(x *Exchange, took time.Duration, kind problem.ErrorType
 	if retries := len(x.Attempts) - 1; retries > 0 {
 		m.Retries.Add(float64(retries))
 	}
+}
+
+// count counts what was done for an exchange.
+func (o *observer) count(x *Exchange, kind problem.ErrorType) {
+	m := o.metrics
 	for i := range x.Attempts {
 		if x.Attempts[i].Error == "" {
 			m.Answered.Inc()

@@ -156,9 +156,12 @@ type End struct {
 }
 
 // Finish writes the end of an exchange. The request goes, its end is kept for TTL. When it fails the claim holds, so
-// that it can be tried again.
+// that it can be tried again. A record that was damaged meanwhile is set aside: then there is nothing to try again.
 func (s *Store) Finish(ctx context.Context, c *Claim, e End) error {
 	err := s.do(ctx, len(e.Result.Body), func(t *transaction) error { return t.finish([]byte(c.ID), e, s.config.Now()) })
+	if errors.Is(err, errDamaged) || errors.Is(err, ErrNotFound) {
+		return s.quarantine(ctx, c)
+	}
 	if err != nil {
 		return fmt.Errorf("finish an accepted exchange: %w", err)
 	}

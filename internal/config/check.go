@@ -25,9 +25,25 @@ func (r *resolver) checkDocument(doc *Document) {
 		}
 		ids[a.ID] = a.Name
 		r.checkSelf(a, listeners)
+		r.checkKept(doc, a)
 	}
 	r.checkShared(doc)
 	r.checkRedis(doc)
+}
+
+// checkKept refuses to put on disk what must not lie there: accepted calls are kept whole, and not sealed yet.
+func (r *resolver) checkKept(doc *Document, a *Adapter) {
+	async := a.Settings.Async()
+	for _, o := range a.Operations {
+		async = async || o.Settings.Async()
+	}
+	at, path := r.place("adapters", a.Name, "delivery"), "adapters."+a.Name+".delivery"
+	switch {
+	case async && doc.DLQ.EncryptionKey != "":
+		r.faults.add(at, path, "would keep accepted calls unsealed, although dlq.encryption_key asks for sealed ones; use sync")
+	case async && doc.DLQ.Body == "omit":
+		r.faults.add(at, path, "would keep the bodies of accepted calls, although dlq.body is omit; use sync")
+	}
 }
 
 // checkAdapter reports what is wrong with one adapter beside its policies.
