@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 const (
@@ -286,12 +288,19 @@ func TestNoAcceptedExchangeIsLostInCrashes(t *testing.T) {
 // asyncCrash accepts one exchange, kills the sidecar while the provider works on it, and starts it again.
 func asyncCrash(t *testing.T, policy string, fields ...string) (*Sidecar, *Upstream, string) {
 	t.Helper()
+	return asyncCrashWith(t, "", policy, func() {}, fields...)
+}
+
+// asyncCrashWith is asyncCrash with more keys of the document, and what happens while the sidecar is gone.
+func asyncCrashWith(t *testing.T, top, policy string, meanwhile func(), fields ...string) (*Sidecar, *Upstream, string) {
+	t.Helper()
 	gate := NewGate(t)
 	up := NewUpstream(t, gate.Hold(numbered), numbered)
-	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, policy)})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, policy), Top: top})
 	location := s.accepted(t, `{"a":1}`, fields...)
 	gate.WaitEntered(t)
 	s.Kill9()
+	meanwhile()
 	s.Restart()
 	return s, up, location
 }
@@ -332,6 +341,27 @@ func TestCrashInMidDeliveryIsSentAgainToAnHonouringProvider(t *testing.T) {
 			if a, b := hits[0].Header.Get("X-Idempotency-Key"), hits[1].Header.Get("X-Idempotency-Key"); a != b || a == "" {
 				t.Errorf("sent with the keys %q and %q", a, b)
 			}
+		})
+	}
+}
+
+// The keys are in Redis, which may have forgotten the claim of the process that died.
+func TestCrashInMidDeliveryWithRedisNeverActsTwice(t *testing.T) {
+	t.Parallel()
+	for name, forgets := range map[string]bool{"the claim is there": false, "the claim is forgotten": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := miniredis.RunT(t)
+			top := "redis: { addresses: [" + redis.Addr() + "] }"
+			s, up, location := asyncCrashWith(t, top, async, func() {
+				if forgets {
+					redis.FlushAll()
+				}
+			})
+			if x := s.ended(t, location, "failed"); x.Problem == nil || x.Problem.Type != problemPrefix+"outcome-unknown" || x.LetterID == "" {
+				t.Errorf("it is %+v", x)
+			}
+			up.WantCount(t, 1)
 		})
 	}
 }

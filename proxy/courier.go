@@ -50,7 +50,7 @@ func (c *courier) halt() {
 	<-c.ended
 }
 
-// resume ends the wait for an adapter that calls reach again.
+// resume ends the wait for an adapter that calls may reach again, or with "" for all.
 func (c *courier) resume(adapter string) {
 	if c != nil {
 		c.store.Resume(adapter)

@@ -84,6 +84,10 @@ func TestARemovedAdapterKeepsWhatItHasAccepted(t *testing.T) {
 	r := serve(t, erp(up.URL(), "delivery: async", "breaker: { reset_timeout: 1m }")+crm)
 	r.server.find("erp").host.Breaker.Open()
 	_, d := r.ask(r.addr(), "POST", "x", "/erp/orders")
+	eventually(t, "it to be put back for the breaker", func() bool {
+		kept, err := r.deps.Accepted.Get(d.ID)
+		return err == nil && kept.Reason == "circuit-open"
+	})
 	use := func(adapters string) {
 		t.Helper()
 		if err := r.server.Use(document(t, adapters)); err != nil {

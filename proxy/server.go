@@ -92,9 +92,7 @@ func (s *Server) Use(doc *config.Document) error {
 		s.forget(before, next)
 	}
 	s.ready.Store(true)
-	for _, a := range next.ordered { // what stopped their exchanges may have been in the configuration
-		s.courier.resume(a.identity.Name)
-	}
+	s.courier.resume("") // what stopped exchanges may have been in the configuration
 	s.courier.begin()
 	return nil
 }

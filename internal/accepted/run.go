@@ -45,11 +45,13 @@ func (s *Store) Pause(c *Claim, delay func(tries int) time.Duration) time.Time {
 	return l.paused
 }
 
-// Resume ends the pause of an adapter: what stopped its exchanges is over.
+// Resume ends the pause of an adapter, or with "" of all: what stopped its exchanges may be over.
 func (s *Store) Resume(adapter string) {
 	s.mu.Lock()
-	if l := s.queue.lanes[adapter]; l != nil {
-		l.paused, l.pauses = time.Time{}, 0
+	for name, l := range s.queue.lanes {
+		if adapter == "" || name == adapter {
+			l.paused, l.pauses = time.Time{}, 0
+		}
 	}
 	s.mu.Unlock()
 	s.wake()
