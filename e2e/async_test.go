@@ -454,6 +454,32 @@ func TestNothingIsAcceptedWithoutRoom(t *testing.T) {
 	}
 }
 
+// A spool that is full loses nothing of what was accepted: its letter waits for room.
+func TestAnAcceptedExchangeWaitsForRoomForItsLetter(t *testing.T) {
+	t.Parallel()
+	up := NewUpstream(t, Status(500))
+	s := Start(t, Setup{DLQ: "max_bytes: 1MiB", Adapters: Adapter("erp", up.URL, "retry: off") + Adapter("sales", up.URL, async, "retry: off")})
+	body := strings.Repeat("x", 100<<10)
+	var letter string
+	Eventually(t, "the spool to be full", func() bool {
+		a := s.Post(t, "/erp/orders", body)
+		if a.LetterID() != "" {
+			letter = a.LetterID()
+		}
+		return a.Header.Get("X-Dead-Letter") == "unavailable"
+	})
+	location := s.accepted(t, body)
+	Eventually(t, "the letter not to be taken", func() bool { return strings.Contains(s.Log.String(), "could not be kept and is tried again") })
+	if x := s.exchange(t, location); x.State != "running" {
+		t.Errorf("without a letter it is %+v", x)
+	}
+	s.MustCommand(t, "dlq", "discard", letter)
+	x := s.ended(t, location, "failed")
+	if l := s.Letter(t, x.LetterID); x.Status != 500 || l.Error.Type != "server_error" || string(l.OriginalMessage.Body) != body {
+		t.Errorf("it is %+v, the letter's error %+v", x, l.Error)
+	}
+}
+
 func TestDrainFinishesDeliveriesAndKeepsWhatWaits(t *testing.T) {
 	t.Parallel()
 	gate := NewGate(t)

@@ -81,8 +81,12 @@ func (k *keeper) keep(x *Exchange, resp *wire.Response, err error) {
 			return
 		}
 	}
-	if putErr := k.spool.Put(context.WithoutCancel(x.Ctx), k.letter(x, id, resp, err)); putErr != nil {
+	letter := k.letter(x, id, resp, err)
+	if putErr := k.spool.Put(context.WithoutCancel(x.Ctx), letter); putErr != nil {
 		x.LetterLost, x.SpoolError = true, putErr
+		if x.Delivery != nil {
+			x.Delivery.Unkept = letter
+		}
 		return
 	}
 	x.LetterID, x.letterKept = id, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -28,6 +29,8 @@ func (s *Settings) checkDelivery(r Report) {
 type Delivery struct {
 	Exchange *accepted.Exchange
 	Stop     <-chan struct{} // closed when the sidecar begins to drain: what waits stops waiting and is put back
+
+	Unkept *dlq.Letter // that the spool could not take: there is time to try again
 
 	late bool // it is not tried again after this
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/accepted"
 )
 
@@ -126,10 +127,18 @@ type outcome struct {
 	wide  bool          // again, and every other exchange of the adapter would meet the same
 	after time.Duration // again, and not before
 	end   accepted.End
+
+	letter *dlq.Letter // of an end that is yet to be kept
 }
 
 func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
 	if o.again == nil {
+		if o.letter != nil {
+			if !c.keep(ctx, o.letter) {
+				return
+			}
+			o.end.Result.LetterID = o.letter.ID
+		}
 		c.finish(ctx, claim, o.end)
 		return
 	}
@@ -158,13 +167,38 @@ func (c *courier) finish(ctx context.Context, claim *accepted.Claim, end accepte
 			c.server.log().Error("the end of an accepted exchange could not be written", "exchange_id", claim.ID, "error", err.Error())
 			end.Result.Body, end.Result.Omitted = nil, end.Result.Omitted || len(end.Result.Body) > 0
 		}
-		timer := time.NewTimer(backoff(n))
-		select {
-		case <-timer.C:
-		case <-c.stop: // after the next start the store of keys knows what came of it
-			timer.Stop()
+		if !c.wait(backoff(n)) { // after the next start the store of keys knows what came of it
 			return
 		}
+	}
+}
+
+// keep writes a letter, again and again while the spool cannot take it: until then the exchange is all there is of the
+// call. false means that the sidecar stops first; after its next start the exchange is doubtful, and not lost.
+func (c *courier) keep(ctx context.Context, letter *dlq.Letter) bool {
+	for n := 0; ; n++ {
+		err := c.server.deps.Letters.Put(ctx, letter)
+		if err == nil {
+			return true
+		}
+		if n == 0 {
+			c.server.log().Error("the letter of an accepted exchange could not be kept and is tried again", "exchange_id", letter.ID, "error", err.Error())
+		}
+		if !c.wait(backoff(n)) {
+			return false
+		}
+	}
+}
+
+// wait lasts for d; false means that the courier stops first.
+func (c *courier) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.stop:
+		return false
 	}
 }
 

@@ -36,7 +36,7 @@ func (c *courier) try(kept *accepted.Exchange) outcome {
 		after, wide := policy.AdapterWide(err)
 		return outcome{again: &accepted.Put{Reason: reasonOf(resp, err), Attempts: len(x.Attempts), Sent: x.Doubtful()}, wide: wide, after: after}
 	}
-	return outcome{end: accepted.End{State: stateOf(resp, err), Result: resultOf(x, resp, err), Attempts: len(x.Attempts), Held: x.KeyHeld(resp, err)}}
+	return outcome{letter: x.Delivery.Unkept, end: accepted.End{State: stateOf(resp, err), Result: resultOf(x, resp, err), Attempts: len(x.Attempts), Held: x.KeyHeld(resp, err)}}
 }
 
 // restored are the fields of the application's call, with those of its context that are not sent on.
@@ -96,12 +96,7 @@ func (c *courier) orphan(kept *accepted.Exchange) outcome {
 		return outcome{again: &accepted.Put{Reason: string(problem.NoAdapter)}, wide: true, after: lastAgain}
 	}
 	p := problem.New(problem.NoAdapter, "The call was accepted, and then its adapter was removed from the configuration.")
-	letter := letterOf(kept, p)
-	if err := c.server.deps.Letters.Put(c.server.base, letter); err != nil {
-		c.server.log().Error("an accepted exchange of a removed adapter is lost", "exchange_id", kept.ID, "error", err.Error())
-		return outcome{end: given(kept, p, "")}
-	}
-	return outcome{end: given(kept, p, letter.ID)}
+	return outcome{letter: letterOf(kept, p), end: given(kept, p, kept.ID)}
 }
 
 func given(kept *accepted.Exchange, p *problem.Problem, letterID string) accepted.End {
