@@ -29,7 +29,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc} {
+	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc) {
 		ch <- d
 	}
 }
@@ -65,6 +65,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		age = time.Since(stats.Oldest).Seconds()
 	}
 	gauge(ageDesc, age)
+	if sink := g.server.sinkStatus(); sink != nil {
+		sink.collect(ch)
+	}
 	if redis := g.server.redisStatus(); redis != nil {
 		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])
 		gauge(pendingDesc, float64(redis.Keys.Pending))

@@ -31,7 +31,7 @@ func (s *Server) Status() Status {
 	if out.Spool.Lost, out.Spool.Failing = stats.Lost, stats.Failing; stats.Lost > 0 {
 		out.Spool.LastLost = &stats.LastLost
 	}
-	out.Redis = s.redisStatus()
+	out.Redis, out.Sink = s.redisStatus(), s.sinkStatus()
 	for _, a := range s.adapters() {
 		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
 	}
@@ -114,18 +114,23 @@ func (s *Server) Health() Health {
 		h.Status = "unhealthy"
 	}
 	if why := s.deps.Letters.Stats().Failing; why != "" {
-		h.Checks["spool"] = HealthCheck{Status: "fail", Message: "letters are being lost: " + why}
-		if h.Status == "healthy" {
-			h.Status = "degraded"
-		}
+		h.add("spool", HealthCheck{Status: "fail", Message: "letters are being lost: " + why})
 	}
 	if redis := s.redisStatus(); redis != nil {
-		h.Checks["redis"] = redis.check()
-		if h.Checks["redis"].Status != "pass" && h.Status == "healthy" {
-			h.Status = "degraded"
-		}
+		h.add("redis", redis.check())
+	}
+	if sink := s.sinkStatus(); sink != nil {
+		h.add("sink", sink.check())
 	}
 	return h
+}
+
+// add adds a check of something that is shared by all adapters, which makes none of them unhealthy.
+func (h *Health) add(name string, c HealthCheck) {
+	h.Checks[name] = c
+	if c.Status != "pass" && h.Status == "healthy" {
+		h.Status = "degraded"
+	}
 }
 
 // Ready implements Controller: serving and not draining.

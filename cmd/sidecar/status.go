@@ -57,6 +57,9 @@ func (a *app) printStatus(s proxy.Status) {
 			breakerCell(ad.Breaker), limiterCell(ad.Limiter), ad.InFlight, ad.OpenLetter})
 	}
 	a.printf("%s\n\nspool   %s\n", t.Render(), spoolLine(s.Spool))
+	if s.Sink != nil {
+		a.printf("sink    %s\n", sinkLine(s.Sink))
+	}
 	if s.Redis != nil {
 		a.printf("redis   %s\n", redisLine(s.Redis))
 	}
@@ -112,6 +115,20 @@ func spoolLine(s proxy.SpoolStatus) string {
 	}
 	if s.Failing != "" {
 		line += "; still failing: " + page(s.Failing)
+	}
+	return line
+}
+
+func sinkLine(s *proxy.SinkStatus) string {
+	line := fmt.Sprintf("%s: %d forwarded, %d waiting", printable(s.Sink), s.Forwarded, s.Waiting)
+	if s.Waiting > 0 {
+		line += ", the oldest for " + printable(s.Lag)
+	}
+	if s.Refused > 0 {
+		line += fmt.Sprintf("; %s refused for good", plural(int(s.Refused), "letter"))
+	}
+	if s.FailingSince != nil {
+		line += "\n        FAILING since " + stamp(*s.FailingSince) + ": " + page(s.LastError)
 	}
 	return line
 }

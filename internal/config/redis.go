@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"regexp"
 
 	"github.com/fsm-integrations/sidecar/internal/secret"
@@ -37,7 +36,7 @@ func (r *resolver) checkRedis(doc *Document) {
 			r.redisFault("prefix", quote(c.Prefix)+" is not 1 to 64 letters, digits and . _ : -")
 		}
 		if c.TLS != nil {
-			c.TLS.Check(redisReport{r})
+			c.TLS.Check(fileReport(func(message string) { r.redisFault("tls", message) }))
 		}
 	}
 	for _, a := range doc.Adapters {
@@ -51,7 +50,7 @@ func (r *resolver) checkRedis(doc *Document) {
 func (r *resolver) checkRedisAddresses(c *Redis) {
 	list := r.root.get("redis").get("addresses")
 	for i, address := range c.Addresses {
-		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || !validPort(port) {
+		if !hostPort(address) {
 			r.faults.add(list.items[i], item("redis.addresses", i), quote(address)+" is not host:port, such as redis:6379")
 		}
 	}
@@ -66,18 +65,4 @@ func (r *resolver) checkRedisAddresses(c *Redis) {
 }
 
 // redisFault adds a fault below redis, unless the value is at fault already.
-func (r *resolver) redisFault(key, message string) {
-	at, _ := r.root.nearest([]string{"redis", key})
-	if path := "redis." + key; !r.faults.touches(path) {
-		r.faults.add(at, path, message)
-	}
-}
-
-// redisReport takes what the check of redis.tls finds.
-type redisReport struct{ *resolver }
-
-// Fault implements policy.Report.
-func (r redisReport) Fault(path, message string) { r.redisFault(path, message) }
-
-// Warn implements policy.Report.
-func (r redisReport) Warn(path, message string) { r.redisFault(path, message) }
+func (r *resolver) redisFault(key, message string) { r.blockFault("redis", message, key) }
