@@ -93,6 +93,7 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 			if err := g.await(x, decision.Done); err != nil {
 				return nil, err
 			}
+			x.Patience.Renew()
 		case idempotency.Reused:
 			x.Idempotency = "reused"
 			return nil, problem.New(problem.KeyReused, "This idempotency key was used for a request with another body or query. Use a new key for a new request.")
@@ -171,16 +172,18 @@ func (g *keyGuard) replay(x *Exchange, o *idempotency.Outcome) (*wire.Response, 
 	return &wire.Response{Status: o.Status, Fields: fields, Content: o.Body}, nil
 }
 
-// await waits for the call that has the key, within the deadline.
+// await waits for the call that has the key, within the deadline, unless there is no telling when it ends.
 func (g *keyGuard) await(x *Exchange, done <-chan struct{}) error {
-	timer := time.NewTimer(x.Remaining())
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-x.Ctx.Done():
-		return x.gone()
-	case <-timer.C:
+	if done != nil {
+		timer := time.NewTimer(x.Remaining())
+		defer timer.Stop()
+		select {
+		case <-done:
+			return nil
+		case <-x.Ctx.Done():
+			return x.gone()
+		case <-timer.C:
+		}
 	}
 	x.Idempotency = "in_flight"
 	p := problem.New(problem.KeyInFlight, "Another call with this idempotency key is still in flight. Try again with the same key to get its outcome.")

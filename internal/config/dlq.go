@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"strings"
 
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
@@ -55,7 +56,7 @@ func (r *resolver) checkDLQ(c *DLQ) {
 	list := r.root.get("dlq").get("kafka").get("brokers")
 	for i, broker := range c.Kafka.Brokers {
 		if !hostPort(broker) {
-			r.faults.add(list.items[i], item("dlq.kafka.brokers", i), quote(broker)+" is not host:port, such as kafka:9092")
+			r.faults.add(list.items[i], item("dlq.kafka.brokers", i), quote(withoutLogin(broker))+" is not host:port, such as kafka:9092, without scheme and login")
 		}
 	}
 	if k := c.Kafka; len(k.Brokers) > 0 && k.Topic == "" {
@@ -88,6 +89,9 @@ func (r *resolver) blockFault(block, message string, keys ...string) {
 		r.faults.add(at, path, message)
 	}
 }
+
+// withoutLogin leaves out what somebody may have written as user:password@host: faults are logged.
+func withoutLogin(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 func hostPort(address string) bool {
 	host, port, err := net.SplitHostPort(address)
