@@ -96,6 +96,7 @@ func (s *Spool) do(ctx context.Context, weight int, op func(*transaction) (verdi
 
 func (s *Spool) committed(c change) {
 	s.tally.apply(c)
+	s.changed()
 	if c.queued == 0 {
 		return
 	}

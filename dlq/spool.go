@@ -24,6 +24,7 @@ type Config struct {
 	Seal      *Sealer          // encrypts what the application sent; nil: new letters are kept as they are
 	OmitBody  bool             // new letters are kept without their bodies, and cannot be replayed
 	Outbox    bool             // letters wait in the outbox for a sink, also those that are open and were never forwarded
+	Changed   func()           // called when something of Stats has changed, also when Put failed; must be quick; nil: nobody wants to know
 }
 
 const (
@@ -113,7 +114,16 @@ func (s *Spool) Close() error {
 func (s *Spool) Put(ctx context.Context, l *Letter) error {
 	err := s.keep(ctx, l)
 	s.tally.tried(err, s.config.Now())
+	if err != nil {
+		s.changed()
+	}
 	return err
+}
+
+func (s *Spool) changed() {
+	if s.config.Changed != nil {
+		s.config.Changed()
+	}
 }
 
 func (s *Spool) keep(ctx context.Context, l *Letter) error {

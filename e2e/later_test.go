@@ -14,13 +14,8 @@ func TestLaterFeaturesAreRefusedByRunAlone(t *testing.T) {
 	t.Parallel()
 	const upstream = "http://127.0.0.1:1"
 	for name, c := range map[string]struct{ key, top, dlq, policy string }{
-		"letters to Redis":    {key: "stream", top: "redis: { addresses: [127.0.0.1:1] }", dlq: "redis: { stream: letters }"},
 		"vault for Redis":     {key: "password", top: "redis: { addresses: [127.0.0.1:1], password: vault:redis#password }"},
 		"vault":               {key: "vault", top: "vault: { address: https://vault.example:8200 }"},
-		"dlq kafka":           {key: "kafka", dlq: "kafka: { brokers: [127.0.0.1:9092] }"},
-		"dlq encryption":      {key: "encryption_key", dlq: "encryption_key: env:KEY"},
-		"dlq body omit":       {key: "body", dlq: "body: omit"},
-		"dlq alerts":          {key: "alertmanager", dlq: "alerts: { alertmanager: http://127.0.0.1:9093 }"},
 		"vault reference":     {key: "auth", policy: "auth: { bearer: vault:integrations/key#key }"},
 		"oauth2":              {key: "auth", policy: "auth: { oauth2: { token_url: https://idp.example/token, client_id: me, client_secret: env:SECRET } }"},
 		"transform":           {key: "transform", policy: "transform: { request: .order }"},

@@ -129,6 +129,7 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 			if err := g.await(x, decision.Done); err != nil {
 				return nil, err
 			}
+			x.Patience.Renew()
 		case idempotency.Reused:
 			x.Idempotency = "reused"
 			return nil, keyReused()
@@ -229,18 +230,20 @@ func (g *keyGuard) replay(x *Exchange, o *idempotency.Outcome) (*wire.Response, 
 	return &wire.Response{Status: o.Status, Fields: fields, Content: o.Body}, nil
 }
 
-// await waits for the call that has the key, within the deadline.
+// await waits for the call that has the key, within the deadline, unless there is no telling when it ends.
 func (g *keyGuard) await(x *Exchange, done <-chan struct{}) error {
-	timer := time.NewTimer(x.Remaining())
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-x.Ctx.Done():
-		return x.gone()
-	case <-x.stopping():
-		return drained()
-	case <-timer.C:
+	if done != nil {
+		timer := time.NewTimer(x.Remaining())
+		defer timer.Stop()
+		select {
+		case <-done:
+			return nil
+		case <-x.Ctx.Done():
+			return x.gone()
+		case <-x.stopping():
+			return drained()
+		case <-timer.C:
+		}
 	}
 	x.Idempotency = "in_flight"
 	p := problem.New(problem.KeyInFlight, "Another call with this idempotency key is still in flight. Try again with the same key to get its outcome.")

@@ -15,6 +15,7 @@ type Status struct {
 	Spool    SpoolStatus     `json:"spool"`
 	Accepted *AcceptedStatus `json:"accepted,omitempty"` // nil: nothing was accepted and nothing can be
 	Redis    *RedisStatus    `json:"redis,omitempty"`    // nil: this sidecar shares nothing
+	Sink     *SinkStatus     `json:"sink,omitempty"`     // nil: letters are not forwarded
 	Reload   ReloadStatus    `json:"reload"`
 }
 
@@ -78,6 +79,20 @@ type RedisStatus struct {
 	Why     string     `json:"why,omitempty"`     // the last failure of a Redis that is down
 	Warning string     `json:"warning,omitempty"` // what is wrong with its settings
 	Keys    KeysStatus `json:"keys"`
+}
+
+// SinkStatus is how letters are forwarded to Kafka or a Redis stream.
+type SinkStatus struct {
+	Sink         string     `json:"sink"`      // such as Kafka topic integration.dlq
+	Forwarded    uint64     `json:"forwarded"` // letters, and changes of letters, since the start
+	Refused      uint64     `json:"refused"`   // letters the sink will never take
+	Failures     uint64     `json:"failures"`  // batches that could not be forwarded
+	Waiting      int        `json:"waiting"`
+	Lag          string     `json:"lag"` // age of the oldest that waits
+	FailingSince *time.Time `json:"failing_since,omitempty"`
+	LastError    string     `json:"last_error,omitempty"`
+
+	lag time.Duration
 }
 
 // KeysStatus are the idempotency keys that this sidecar deals with.

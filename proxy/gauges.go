@@ -34,8 +34,8 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc,
-		heldDesc, heldAgeDesc, heldLenDesc} {
+	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc,
+		heldDesc, heldAgeDesc, heldLenDesc) {
 		ch <- d
 	}
 }
@@ -72,6 +72,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		age = time.Since(stats.Oldest).Seconds()
 	}
 	gauge(ageDesc, age)
+	if sink := g.server.sinkStatus(); sink != nil {
+		sink.collect(ch)
+	}
 	if redis := g.server.redisStatus(); redis != nil {
 		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])
 		gauge(pendingDesc, float64(redis.Keys.Pending))

@@ -86,6 +86,9 @@ func replayable(l *dlq.Letter, s *policy.Settings, force bool) string {
 	if !l.State.Open() {
 		return "it is " + string(l.State) + " already"
 	}
+	if err := l.OriginalMessage.Whole(); err != nil {
+		return err.Error()
+	}
 	if force {
 		return ""
 	}

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/policy"
 )
@@ -38,6 +39,9 @@ type Server struct {
 	listeners map[string]*listener
 	breakers  *policy.BreakerShare // nil: nothing is shared
 	courier   *courier             // nil: nothing is accepted
+	forwarder *dlq.Forwarder       // nil: letters are not forwarded
+	sink      string               // what takes them, in words
+	changed   func()               // told when Alerts may have changed
 	replaying sync.Map             // letter id → struct{}
 	reload    atomic.Pointer[ReloadStatus]
 	cancel    context.CancelCauseFunc
@@ -48,7 +52,7 @@ type Server struct {
 func New(deps policy.Deps, version string) *Server {
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // never fails
-	s := &Server{deps: deps, version: version, started: time.Now(), pseudonym: "integration-sidecar-" + hex.EncodeToString(id[:]),
+	s := &Server{deps: deps, version: version, started: time.Now(), changed: func() {}, pseudonym: "integration-sidecar-" + hex.EncodeToString(id[:]),
 		listeners: map[string]*listener{}}
 	s.base, s.cancel = context.WithCancelCause(context.Background())
 	s.reload.Store(&ReloadStatus{})
@@ -106,8 +110,8 @@ func fixed(before *Snapshot, doc *config.Document) error {
 	switch {
 	case was.Listen.Admin != doc.Listen.Admin, was.Listen.Probes != doc.Listen.Probes:
 		return errors.New("listen.admin and listen.probes cannot change while the sidecar runs; restart it")
-	case was.DLQ.Dir != doc.DLQ.Dir, was.DLQ.MaxBytes != doc.DLQ.MaxBytes, was.DLQ.Retention != doc.DLQ.Retention:
-		return errors.New("dlq.dir, dlq.max_bytes and dlq.retention cannot change while the sidecar runs; restart it")
+	case !reflect.DeepEqual(was.DLQ, doc.DLQ):
+		return errors.New("dlq cannot change while the sidecar runs; restart it")
 	case !reflect.DeepEqual(was.Redis, doc.Redis):
 		return errors.New("redis cannot change while the sidecar runs; restart it")
 	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat, was.Telemetry.ServiceName != doc.Telemetry.ServiceName:
@@ -148,6 +152,7 @@ func (s *Server) breakerChanged(id *policy.Identity, c policy.BreakerChange) {
 	if c.To == policy.BreakerClosed {
 		s.courier.resume(id.Name)
 	}
+	s.changed()
 }
 
 // forget drops the series of adapters that are gone.

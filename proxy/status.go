@@ -33,7 +33,7 @@ func (s *Server) Status() Status {
 		out.Spool.LastLost = &stats.LastLost
 	}
 	out.Accepted = s.acceptedStatus()
-	out.Redis = s.redisStatus()
+	out.Redis, out.Sink = s.redisStatus(), s.sinkStatus()
 	for _, a := range s.adapters() {
 		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
 	}
@@ -136,24 +136,26 @@ func (s *Server) Health() Health {
 		h.Status = "unhealthy"
 	}
 	if why := s.deps.Letters.Stats().Failing; why != "" {
-		h.Checks["spool"] = HealthCheck{Status: "fail", Message: "letters are being lost: " + why}
-		if h.Status == "healthy" {
-			h.Status = "degraded"
-		}
+		h.add("spool", HealthCheck{Status: "fail", Message: "letters are being lost: " + why})
 	}
 	if held := s.acceptedStatus(); held != nil && held.Failing != "" {
-		h.Checks["accepted"] = HealthCheck{Status: "fail", Message: "calls are not accepted: " + held.Failing}
-		if h.Status == "healthy" {
-			h.Status = "degraded"
-		}
+		h.add("accepted", HealthCheck{Status: "fail", Message: "calls are not accepted: " + held.Failing})
 	}
 	if redis := s.redisStatus(); redis != nil {
-		h.Checks["redis"] = redis.check()
-		if h.Checks["redis"].Status != "pass" && h.Status == "healthy" {
-			h.Status = "degraded"
-		}
+		h.add("redis", redis.check())
+	}
+	if sink := s.sinkStatus(); sink != nil {
+		h.add("sink", sink.check())
 	}
 	return h
+}
+
+// add adds a check of something that is shared by all adapters, which makes none of them unhealthy.
+func (h *Health) add(name string, c HealthCheck) {
+	h.Checks[name] = c
+	if c.Status != "pass" && h.Status == "healthy" {
+		h.Status = "degraded"
+	}
 }
 
 // Ready implements Controller: serving and not draining.

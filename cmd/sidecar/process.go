@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,6 +19,7 @@ import (
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/admin"
+	"github.com/fsm-integrations/sidecar/internal/alert"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
@@ -36,11 +38,17 @@ type process struct {
 	secrets  *secret.Resolver
 	letters  *dlq.Spool
 	accepted *accepted.Store
-	shared   *shared.Client // nil: nothing is shared
-	keys     idempotency.Store
-	server   *proxy.Server
-	admin    *http.Server
-	probes   *http.Server
+
+	sink      dlq.Sink // nil: letters are not forwarded
+	sinkName  string
+	forwarder *dlq.Forwarder
+	alerter   atomic.Pointer[alert.Alerter]
+
+	shared *shared.Client // nil: nothing is shared
+	keys   idempotency.Store
+	server *proxy.Server
+	admin  *http.Server
+	probes *http.Server
 
 	adminAddr, probesAddr net.Addr
 	reloading             sync.Mutex
@@ -67,6 +75,7 @@ func start(doc *config.Document, logs io.Writer) (*process, error) {
 		return nil, err
 	}
 	p.server.NoteReload(doc.File, "")
+	p.tellPeople(doc.DLQ.Alerts)
 	background, cancel := context.WithCancel(context.Background())
 	p.done = cancel
 	go p.expire(background)
@@ -76,15 +85,17 @@ func start(doc *config.Document, logs io.Writer) (*process, error) {
 }
 
 func (p *process) openStores(doc *config.Document) (err error) {
-	c := doc.DLQ
-	if p.letters, err = dlq.Open(dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D()}); err != nil {
-		return err
-	}
-	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes)}); err != nil {
-		return err
-	}
 	if doc.Redis.Used() {
-		return p.openShared(doc.Redis)
+		if err = p.openShared(doc.Redis); err != nil {
+			return err
+		}
+	}
+	if err = p.openLetters(doc); err != nil {
+		return err
+	}
+	c := doc.DLQ
+	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes)}); err != nil || p.keys != nil {
+		return err
 	}
 	keys, err := idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{MaxBytes: int64(c.MaxBytes)})
 	if err == nil {
@@ -97,6 +108,8 @@ func (p *process) openStores(doc *config.Document) (err error) {
 func (p *process) open(doc *config.Document) error {
 	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
 	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{})
+	p.server.AlertsTo(p.kick)
+	p.forward()
 	if err := p.listen(doc, admin.Probes(p.server, handler)); err != nil {
 		return err
 	}
@@ -204,6 +217,8 @@ func (p *process) stop(drain time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	err := p.server.Shutdown(ctx)
+	p.stopForwarding(ctx)
+	p.stopTelling()
 	p.done()
 	<-p.expired
 	p.closeListeners()
@@ -224,6 +239,12 @@ func (p *process) closeListeners() {
 func (p *process) closeStores() {
 	if p.keys != nil {
 		p.close(p.keys)
+	}
+	if p.forwarder != nil {
+		p.forwarder.Close()
+	}
+	if p.sink != nil {
+		p.close(p.sink)
 	}
 	if p.shared != nil {
 		p.close(p.shared)

@@ -60,6 +60,9 @@ func (a *app) printStatus(s proxy.Status) {
 	if s.Accepted != nil {
 		a.printf("async   %s\n", acceptedLine(s.Accepted))
 	}
+	if s.Sink != nil {
+		a.printf("sink    %s\n", sinkLine(s.Sink))
+	}
 	if s.Redis != nil {
 		a.printf("redis   %s\n", redisLine(s.Redis))
 	}
@@ -129,6 +132,20 @@ func acceptedLine(s *proxy.AcceptedStatus) string {
 	}
 	if s.Failing != "" {
 		line += "\n        NOT ACCEPTING: " + page(s.Failing)
+	}
+	return line
+}
+
+func sinkLine(s *proxy.SinkStatus) string {
+	line := fmt.Sprintf("%s: %d forwarded, %d waiting", printable(s.Sink), s.Forwarded, s.Waiting)
+	if s.Waiting > 0 {
+		line += ", the oldest for " + printable(s.Lag)
+	}
+	if s.Refused > 0 {
+		line += fmt.Sprintf("; %s refused for good", plural(int(s.Refused), "letter"))
+	}
+	if s.FailingSince != nil {
+		line += "\n        FAILING since " + stamp(*s.FailingSince) + ": " + page(s.LastError)
 	}
 	return line
 }

@@ -12,9 +12,7 @@ import (
 
 // checkDocument reports what only the whole document can tell.
 func (r *resolver) checkDocument(doc *Document) {
-	if r.written.DLQ.Dir == "" {
-		r.faults.add(r.root.get("dlq"), "dlq.dir", "must not be empty")
-	}
+	r.checkDLQ(&r.written.DLQ)
 	listeners := r.listeners(doc)
 	r.checkListeners(doc, listeners)
 	ids := map[string]string{}

@@ -10,7 +10,6 @@ package config
 import (
 	"net/url"
 
-	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/policy"
 )
@@ -73,43 +72,4 @@ type Vault struct {
 	Auth    string `yaml:"auth" default:"kubernetes" enum:"kubernetes" doc:"How the sidecar logs in."`
 	Role    string `yaml:"role" default:"sidecar" doc:"Role it logs in as."`
 	Mount   string `yaml:"mount" default:"secret" doc:"Mount of the KV engine, version 2."`
-}
-
-// DLQ is where letters are kept and sent.
-type DLQ struct {
-	Dir           string         `yaml:"dir" default:"/var/lib/sidecar/dlq" doc:"Directory of the spool, on a volume that outlives the container."`
-	MaxBytes      units.Bytes    `yaml:"max_bytes" default:"1GiB" min:"1KiB" max:"16TiB" doc:"Largest size of the spool; beyond it new letters are refused and the alert fires."`
-	Retention     units.Duration `yaml:"retention" default:"720h" min:"1m" max:"87600h" doc:"How long a letter is kept."`
-	EncryptionKey secret.Ref     `yaml:"encryption_key" later:"*" doc:"Secret reference; when set, bodies are sealed with AES-256-GCM."`
-	Body          string         `yaml:"body" default:"keep" enum:"keep,omit" later:"omit" doc:"Keep request bodies in letters, or omit them; without its body a letter cannot be replayed."`
-	Kafka         Kafka          `yaml:"kafka" doc:"Topic the letters are forwarded to."`
-	Redis         *RedisStream   `yaml:"redis" default:"on" doc:"Stream the letters are forwarded to, when redis is set and Kafka is not."`
-	Alerts        Alerts         `yaml:"alerts" doc:"Who is told about new letters."`
-}
-
-// Kafka is the topic letters are forwarded to.
-type Kafka struct {
-	Brokers []string    `yaml:"brokers" later:"*" doc:"host:port of the first brokers to ask. Empty: nothing is forwarded."`
-	Topic   string      `yaml:"topic" default:"integration.dlq" doc:"Topic; it must exist."`
-	TLS     *policy.TLS `yaml:"tls" default:"off" doc:"TLS to the brokers; {} for the system's roots."`
-	SASL    *SASL       `yaml:"sasl" default:"off" doc:"Login at the brokers."`
-}
-
-// SASL is a login at Kafka brokers.
-type SASL struct {
-	Mechanism string     `yaml:"mechanism" default:"scram-sha-512" enum:"plain,scram-sha-256,scram-sha-512" doc:"SASL mechanism."`
-	Username  string     `yaml:"username" required:"true" doc:"User name."`
-	Password  secret.Ref `yaml:"password" required:"true" doc:"Password, as a secret reference."`
-}
-
-// RedisStream is the stream letters are forwarded to.
-type RedisStream struct {
-	Stream string `yaml:"stream" default:"integration.dlq" later:"*" doc:"Name of the stream."`
-}
-
-// Alerts tell about new letters.
-type Alerts struct {
-	Alertmanager  string         `yaml:"alertmanager" later:"*" format:"url" doc:"URL of an Alertmanager. Empty: none."`
-	Webhook       string         `yaml:"webhook" later:"*" format:"url" doc:"URL that gets a POST. Empty: none."`
-	GroupInterval units.Duration `yaml:"group_interval" default:"5m" min:"1s" max:"24h" doc:"Least time between two alerts of one adapter."`
 }

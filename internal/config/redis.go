@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"regexp"
 
 	"github.com/fsm-integrations/sidecar/internal/secret"
@@ -20,24 +19,25 @@ type Redis struct {
 	SentinelPassword secret.Ref     `yaml:"sentinel_password" doc:"Password at the sentinels themselves, as a secret reference; read once."`
 	Cluster          bool           `yaml:"cluster" default:"false" doc:"A single address leads to a cluster; several without master_name always do."`
 	Prefix           string         `yaml:"prefix" default:"integration-sidecar" doc:"Begins every key. Sidecars with the same prefix share their state: give each application its own."`
-	Budget           units.Duration `yaml:"budget" default:"100ms" min:"1ms" max:"10s" doc:"Longest a call waits for Redis in all; then it goes on as store and store_down say."`
-	MaxOutcome       units.Bytes    `yaml:"max_outcome" default:"256KiB" min:"1B" max:"64MiB" doc:"Largest response body kept for replay by key in Redis; of a larger one only the fact is kept."`
+	Budget           units.Duration `yaml:"budget" default:"100ms" min:"1ms" max:"10s" doc:"Longest a call waits for Redis in all; then it goes on as store and store_down say. At least five times the round trip."`
+	MaxOutcome       units.Bytes    `yaml:"max_outcome" default:"256KiB" min:"1B" max:"4MiB" doc:"Largest response body kept for replay by key in Redis; of a larger one only the fact is kept."`
 }
 
 // Used reports whether there is a Redis to use.
 func (r *Redis) Used() bool { return r != nil && len(r.Addresses) > 0 }
 
-var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+// A colon in a prefix could make one application's key another's.
+var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // checkRedis reports addresses and settings that no client could use, and policies that need a Redis and have none.
 func (r *resolver) checkRedis(doc *Document) {
 	if c := doc.Redis; c != nil {
 		r.checkRedisAddresses(c)
 		if !prefixPattern.MatchString(c.Prefix) {
-			r.redisFault("prefix", quote(c.Prefix)+" is not 1 to 64 letters, digits and . _ : -")
+			r.redisFault("prefix", quote(c.Prefix)+" is not 1 to 64 letters, digits and . _ -")
 		}
 		if c.TLS != nil {
-			c.TLS.Check(redisReport{r})
+			c.TLS.Check(fileReport(func(message string) { r.redisFault("tls", message) }))
 		}
 	}
 	for _, a := range doc.Adapters {
@@ -51,8 +51,8 @@ func (r *resolver) checkRedis(doc *Document) {
 func (r *resolver) checkRedisAddresses(c *Redis) {
 	list := r.root.get("redis").get("addresses")
 	for i, address := range c.Addresses {
-		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || !validPort(port) {
-			r.faults.add(list.items[i], item("redis.addresses", i), quote(address)+" is not host:port, such as redis:6379")
+		if !hostPort(address) {
+			r.faults.add(list.items[i], item("redis.addresses", i), quote(withoutLogin(address))+" is not host:port, such as redis:6379, without scheme and login")
 		}
 	}
 	switch {
@@ -66,18 +66,4 @@ func (r *resolver) checkRedisAddresses(c *Redis) {
 }
 
 // redisFault adds a fault below redis, unless the value is at fault already.
-func (r *resolver) redisFault(key, message string) {
-	at, _ := r.root.nearest([]string{"redis", key})
-	if path := "redis." + key; !r.faults.touches(path) {
-		r.faults.add(at, path, message)
-	}
-}
-
-// redisReport takes what the check of redis.tls finds.
-type redisReport struct{ *resolver }
-
-// Fault implements policy.Report.
-func (r redisReport) Fault(path, message string) { r.redisFault(path, message) }
-
-// Warn implements policy.Report.
-func (r redisReport) Warn(path, message string) { r.redisFault(path, message) }
+func (r *resolver) redisFault(key, message string) { r.blockFault("redis", message, key) }

@@ -3,6 +3,7 @@ package idempotency
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,10 +22,10 @@ type RedisOptions struct {
 	// MaxBody bounds the body of an outcome that is kept, in bytes: a larger one is Omitted; default 256 KiB.
 	MaxBody int
 	// Liveness is how long a process may be silent before its claims are of unknown outcome; default 10 s. It says
-	// that it lives three times as often.
+	// that it lives five times as often.
 	Liveness time.Duration
-	// MaxPending and MaxPendingBytes bound the settlements that Redis did not take yet: beyond the bytes, the oldest
-	// lose their outcomes' bodies, beyond the number they are given up; default 10,000 and 16 MiB.
+	// MaxPending and MaxPendingBytes bound the settlements that Redis did not take yet: beyond the bytes, the
+	// newest lose their outcomes' bodies, beyond the number the oldest are given up; default 50,000 and 16 MiB.
 	MaxPending, MaxPendingBytes int
 	// CloseWithin is how long Close waits for Redis to take the pending settlements; default 1 s.
 	CloseWithin time.Duration
@@ -43,7 +44,7 @@ func (o RedisOptions) withDefaults() RedisOptions {
 		o.Liveness = 10 * time.Second
 	}
 	if o.MaxPending <= 0 {
-		o.MaxPending = 10_000
+		o.MaxPending = 50_000
 	}
 	if o.MaxPendingBytes <= 0 {
 		o.MaxPendingBytes = 16 << 20
@@ -108,16 +109,20 @@ func NewRedis(client *shared.Client, o RedisOptions) *Redis {
 
 // Close ends the heartbeats and waits for a moment until Redis took what is pending. Claims that are still held become
 // unknown to others when the liveness is over. Whoever waits is woken.
-func (r *Redis) Close() error {
+//
+// Its error tells how many outcomes Redis did not take: who asks another process for their keys runs them again.
+func (r *Redis) Close() (err error) {
 	r.once.Do(func() {
 		for i := range r.shards {
 			r.shards[i].close()
 		}
 		r.stop()
 		r.running.Wait()
-		r.flush()
+		if left := r.flush(); left > 0 {
+			err = fmt.Errorf("the outcomes of used keys are lost, because Redis did not take them: %d keys", left)
+		}
 	})
-	return nil
+	return err
 }
 
 func (t *table) close() {

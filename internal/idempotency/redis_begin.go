@@ -65,7 +65,7 @@ func (r *Redis) Begin(ctx context.Context, q Request) (Decision, error) {
 func (r *Redis) judge(t *table, q Request) (d Decision, unsure bool) {
 	now := r.options.Now()
 	if w := t.watches[q.Scope]; w != nil {
-		return w.judge(q), false
+		return w.judge(q)
 	}
 	if h := t.holds[q.Scope]; h != nil {
 		return h.judge(q, now)
@@ -136,7 +136,7 @@ func (r *Redis) conclude(ctx context.Context, t *table, a *ask, found found, err
 		r.grant(t, newHold(q, a.owner, now))
 		return Decision{Verdict: Granted, Owner: a.owner}, nil
 	case found.verdict == InFlight:
-		return Decision{Verdict: InFlight, Done: r.watch(t, q, found.token)}, nil
+		return Decision{Verdict: InFlight, Done: r.watch(t, q, found.token, found.letter)}, nil
 	}
 	return Decision{Verdict: found.verdict, Outcome: found.outcome, LetterID: found.letter}, nil
 }

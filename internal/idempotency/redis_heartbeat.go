@@ -10,23 +10,37 @@ import (
 const heartbeatBatch = 256
 
 // beatUntilStopped keeps the claims of this process alive in Redis. What fails is left to the next time: a claim lives
-// for three.
+// for some five. When Redis is back, all are told at once that they live: it may have forgotten them.
 func (r *Redis) beatUntilStopped() {
-	every := r.options.Liveness / 3
-	ticker := time.NewTicker(every)
+	every := r.options.Liveness / 5
+	ticker := time.NewTicker(every / 8)
 	defer ticker.Stop()
+	up, last := true, time.Now()
 	for {
 		select {
 		case <-r.life.Done():
 			return
 		case <-ticker.C:
-			holds := r.toBeat(every)
-			for len(holds) > 0 {
-				n := min(len(holds), heartbeatBatch)
-				r.beat(holds[:n])
-				holds = holds[n:]
-			}
 		}
+		wasUp := up
+		if up = r.client.Up(); !up {
+			continue
+		}
+		switch now := time.Now(); {
+		case !wasUp:
+			r.beatAll(r.toBeat(0))
+		case now.Sub(last) >= every:
+			last = now
+			r.beatAll(r.toBeat(every))
+		}
+	}
+}
+
+func (r *Redis) beatAll(holds []*hold) {
+	for len(holds) > 0 {
+		n := min(len(holds), heartbeatBatch)
+		r.beat(holds[:n])
+		holds = holds[n:]
 	}
 }
 
@@ -38,7 +52,9 @@ func (r *Redis) toBeat(age time.Duration) (holds []*hold) {
 		t.mu.Lock()
 		for scope, h := range t.holds {
 			switch {
-			case h.settling != nil:
+			case h.settling != nil && (h.settling.step != finish || !now.Before(h.until)):
+			case h.settling != nil: // others wait for the outcome, which is on its way
+				holds = append(holds, h)
 			case !now.Before(h.until.Add(r.options.UnknownTTL)):
 				h.wake()
 				delete(t.holds, scope)
@@ -56,7 +72,7 @@ func (r *Redis) beat(holds []*hold) {
 	for i, h := range holds {
 		calls[i] = r.callHeartbeat(h, now)
 	}
-	for i, reply := range r.client.RunAll(r.life, calls) {
+	for i, reply := range r.client.RunAllBehind(r.life, calls) {
 		switch reply.Value {
 		case "restored":
 			r.restored.Add(1)

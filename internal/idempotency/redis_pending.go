@@ -20,17 +20,18 @@ func (p *pending) init(most, mostBytes int) {
 	p.queue, p.most, p.mostBytes, p.added = list.New(), most, mostBytes, make(chan struct{}, 1)
 }
 
-// add queues s, at the cost of the oldest when there is no room.
+// add queues s. When there is no room for its outcome's body, that is left out; when there is none at all, the oldest
+// settlement goes.
 func (p *pending) add(s *settlement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.bytes+len(s.body()) > p.mostBytes {
+		p.omit(s)
+	}
 	s.place = p.queue.PushBack(s)
 	p.bytes += len(s.body())
 	for p.queue.Len() > p.most {
 		p.dropped = append(p.dropped, p.take(p.queue.Front()))
-	}
-	for e := p.queue.Front(); e != nil && p.bytes > p.mostBytes; e = e.Next() {
-		p.omit(e.Value.(*settlement))
 	}
 	select {
 	case p.added <- struct{}{}:
@@ -59,7 +60,9 @@ func (p *pending) omit(s *settlement) {
 	}
 	after := encodeOutcome(short)
 	s.outcome.Store(&after)
-	p.bytes += len(after) - len(before)
+	if s.place != nil {
+		p.bytes += len(after) - len(before)
+	}
 }
 
 func (p *pending) take(e *list.Element) *settlement {
@@ -78,19 +81,28 @@ func (p *pending) remove(s *settlement) {
 	}
 }
 
-// Batches are small enough for one budget.
 const (
 	batchSize  = 64
-	batchBytes = 1 << 20
+	batchBytes = 256 << 10
+	// shortenAfter is how often a large outcome is tried whole. On a slow network its body is left out then, so that it
+	// arrives at all.
+	shortenAfter = 3
+	largeOutcome = 4 << 10
 )
 
-// oldest returns the settlements to try next.
+// oldest returns the settlements to try next: one that failed is tried alone.
 func (p *pending) oldest() (batch []*settlement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	bytes := 0
+	if e := p.queue.Front(); e != nil && e.Value.(*settlement).tries > 0 {
+		return []*settlement{e.Value.(*settlement)}
+	}
 	for e := p.queue.Front(); e != nil && len(batch) < batchSize; e = e.Next() {
 		s := e.Value.(*settlement)
+		if s.tries > 0 {
+			break
+		}
 		if bytes += len(s.body()); bytes > batchBytes && len(batch) > 0 {
 			break
 		}
@@ -99,10 +111,13 @@ func (p *pending) oldest() (batch []*settlement) {
 	return batch
 }
 
-// putOff lets the others go first.
-func (p *pending) putOff(s *settlement) {
+// failed notes that Redis did not take s although it was asked. Others go first.
+func (p *pending) failed(s *settlement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.tries++; s.tries >= shortenAfter && len(s.body()) > largeOutcome {
+		p.omit(s)
+	}
 	if s.place != nil {
 		p.queue.MoveToBack(s.place)
 	}

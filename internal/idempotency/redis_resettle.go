@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/shared"
@@ -47,8 +48,8 @@ func (r *Redis) settleUntilStopped() {
 	}
 }
 
-// flush gives what is pending a last chance.
-func (r *Redis) flush() {
+// flush gives what is pending a last chance, and returns how many had none.
+func (r *Redis) flush() int {
 	ctx, cancel := context.WithTimeout(context.Background(), r.options.CloseWithin)
 	defer cancel()
 	for more := true; more; {
@@ -58,6 +59,7 @@ func (r *Redis) flush() {
 	}
 	left, _ := r.pending.size()
 	r.lost.Add(int64(left))
+	return left
 }
 
 // round tries once what has waited longest. progress means that Redis took some of it.
@@ -67,17 +69,15 @@ func (r *Redis) round(ctx context.Context) (more, progress bool) {
 	}
 	batch := r.unexpired(r.pending.oldest())
 	if len(batch) > 0 {
-		replies := r.client.RunAll(ctx, r.callsToSettle(batch))
+		replies := r.client.RunAllBehind(ctx, r.callsToSettle(batch))
 		for i, s := range batch {
-			if taken(replies[i]) == nil {
+			switch err := taken(replies[i]); {
+			case err == nil:
 				progress = true
 				r.pending.remove(s)
 				r.forget(s)
-			}
-		}
-		for i, s := range batch {
-			if progress && taken(replies[i]) != nil {
-				r.pending.putOff(s)
+			case !errors.Is(err, shared.ErrDown):
+				r.pending.failed(s)
 			}
 		}
 	}

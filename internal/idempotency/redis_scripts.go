@@ -76,7 +76,7 @@ func parseFound(reply any) (found, error) {
 	case "reused":
 		return found{verdict: Reused}, nil
 	case "in flight":
-		return found{verdict: InFlight, token: text(1)}, nil
+		return found{verdict: InFlight, token: text(1), letter: text(2)}, nil
 	case "unknown":
 		return found{verdict: Unknown, letter: text(1)}, nil
 	case "replay":

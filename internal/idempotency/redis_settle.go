@@ -30,6 +30,7 @@ type settlement struct {
 	outcome     atomic.Pointer[[]byte] // encoded; of finish
 	until       time.Time              // afterwards it means nothing to anybody
 	place       *list.Element          // guarded by pending
+	tries       int                    // in the background, in vain; guarded by pending
 }
 
 func (s *settlement) body() []byte {

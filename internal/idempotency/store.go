@@ -96,7 +96,7 @@ type Decision struct {
 	Verdict  Verdict
 	Owner    Owner           // of Granted
 	Outcome  *Outcome        // of Replay; not to be changed
-	Done     <-chan struct{} // of InFlight
+	Done     <-chan struct{} // of InFlight; nil: nobody can tell now when it ends
 	LetterID string          // of Unknown: as given by the claim that became unknown
 	Degraded error           // of Granted: why only this process knows of it; see Request.FailOpen
 }

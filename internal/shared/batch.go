@@ -59,6 +59,9 @@ func (b *Bucket) await(ctx context.Context, a *ask) (Answer, error) {
 func (b *Bucket) gather() *batch {
 	b.asks = slices.DeleteFunc(b.asks, func(a *ask) bool { return a.gone })
 	n := min(len(b.asks), maxBatch)
+	if !b.empty.After(b.now()) {
+		b.empty = time.Time{}
+	}
 	if n == 0 && len(b.returns) == 0 && b.empty.IsZero() {
 		b.asks = nil
 		return nil
@@ -100,12 +103,16 @@ func (b *Bucket) run(ctx context.Context, now *batch) (next *batch) {
 	defer b.mu.Unlock()
 	if err == nil {
 		b.settle(now, reply, asked)
+	} else { // told again with the next asking
+		b.empty = later(b.empty, now.empty)
 	}
 	for _, a := range now.asks {
 		a.err = err
 		close(a.done)
 	}
-	next = b.gather()
+	if err == nil || len(b.asks) > 0 { // what is only to be told waits for the next who asks
+		next = b.gather()
+	}
 	b.running = next != nil
 	return next
 }

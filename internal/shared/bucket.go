@@ -147,8 +147,8 @@ func (b *Bucket) Empty(until time.Time) {
 	full := Emptied(now, until, micros(b.interval), micros(b.burst()))
 	emptied := func(l Level) Level { return Level{later(l.Full, full), later(l.Open, until)} }
 	b.known = knowledge{asked: now, earliest: emptied(b.known.earliest), latest: emptied(b.known.latest)}
+	b.empty = later(b.empty, until)
 	if b.client.Up() {
-		b.empty = later(b.empty, until)
 		b.start()
 	}
 }

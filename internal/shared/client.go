@@ -57,6 +57,10 @@ type Client struct {
 	config Config
 	redis  redis.UniversalClient
 	gate   gate
+	queue  queue // of calls that come while many are under way
+
+	prober redis.UniversalClient // with a connection of its own: a crowd of calls says nothing of Redis
+	doubt  chan struct{}         // has an element when calls fail and the prober is to find out why
 
 	first  chan struct{} // closed when the first probe has ended
 	once   sync.Once
@@ -73,22 +77,25 @@ func Open(c Config) (*Client, error) {
 		c.Budget = DefaultBudget
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	client := &Client{config: c, redis: redis.NewUniversalClient(c.options()), first: make(chan struct{}), stop: stop}
+	client := &Client{config: c, redis: redis.NewUniversalClient(c.options()), prober: redis.NewUniversalClient(c.proberOptions()),
+		doubt: make(chan struct{}, 1), first: make(chan struct{}), stop: stop}
+	client.queue.client = client
 	client.gate.changed, client.gate.misses = c.Changed, missesToClose-1 // one that never answered is down at the first miss
 	client.probes.Go(func() { client.probe(ctx) })
 	return client, nil
 }
 
 func (c Config) options() *redis.UniversalOptions {
+	longest := max(unhurried, c.Budget)
 	o := &redis.UniversalOptions{
 		Addrs: c.Addresses, MasterName: c.MasterName, IsClusterMode: c.Cluster, TLSConfig: c.TLS,
 		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		Username:   c.Username,
 		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, // or it retries on its own and waits past every deadline
-		DialTimeout: c.Budget, ReadTimeout: c.Budget, WriteTimeout: c.Budget, PoolTimeout: c.Budget,
+		DialTimeout: longest, ReadTimeout: longest, WriteTimeout: longest, PoolTimeout: longest, // the context's deadline is what counts
 		PoolSize: poolSize, MaxIdleConns: poolSize, ConnMaxIdleTime: 5 * time.Minute,
 		ReadBufferSize: bufferSize, WriteBufferSize: bufferSize, PipelinePoolSize: -1,
-		Protocol: 2, DisableIdentity: true, // one round trip to set up a connection, none with neither user nor password
+		Protocol: 2, DisableIdentity: true, // one round trip to set up a connection
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if c.Password != nil {
@@ -100,6 +107,15 @@ func (c Config) options() *redis.UniversalOptions {
 	return o
 }
 
+func (c Config) proberOptions() *redis.UniversalOptions {
+	o := c.options()
+	o.PoolSize, o.MaxIdleConns = 1, 1
+	return o
+}
+
+// unhurried is the time for what no call waits for.
+const unhurried = time.Second
+
 const (
 	poolSize   = 32      // connections per node: enough for some 100,000 commands a second
 	bufferSize = 4 << 10 // bytes, twice per connection: commands are short
@@ -109,7 +125,7 @@ const (
 func (c *Client) Close() error {
 	c.stop()
 	c.probes.Wait()
-	return c.redis.Close()
+	return errors.Join(c.prober.Close(), c.redis.Close())
 }
 
 // Probed is closed when Redis was asked for the first time, within a second. Then, as a rule, there is a connection: what
@@ -143,12 +159,17 @@ type Call struct {
 // Run runs a script on a key, within the budget or ctx, whichever ends first, and returns its reply: nil, int64,
 // string or []any. An error means that nobody knows whether it ran.
 func (c *Client) Run(ctx context.Context, s *Script, key string, args ...any) (any, error) {
-	var reply any
-	err := c.ask(ctx, func(ctx context.Context) (err error) {
-		reply, err = s.inner.Run(ctx, c.redis, []string{key}, args...).Result()
+	reply := c.queue.run(ctx, Call{Script: s, Key: key, Args: args})
+	return reply.Value, reply.Err
+}
+
+// runOne runs a script on a connection of its own.
+func (c *Client) runOne(ctx context.Context, call Call) (reply Reply) {
+	reply.Err = c.ask(ctx, func(ctx context.Context) (err error) {
+		reply.Value, err = call.Script.inner.Run(ctx, c.redis, []string{call.Key}, call.Args...).Result()
 		return err
 	})
-	return reply, err
+	return reply
 }
 
 // A Reply is what came of one of several calls.
@@ -159,8 +180,22 @@ type Reply struct {
 
 // RunAll runs several calls in as few round trips as there are nodes, in no promised order.
 func (c *Client) RunAll(ctx context.Context, calls []Call) []Reply {
+	return c.runAll(ctx, calls, c.ask)
+}
+
+// RunAllBehind is RunAll for what no call waits for: it may take a second, and how it ends says nothing of Redis.
+func (c *Client) RunAllBehind(ctx context.Context, calls []Call) []Reply {
+	return c.runAll(ctx, calls, func(ctx context.Context, command func(context.Context) error) error {
+		if !c.gate.up() {
+			return c.observe(0, ErrDown)
+		}
+		return c.commandWithin(ctx, max(unhurried, c.config.Budget), command)
+	})
+}
+
+func (c *Client) runAll(ctx context.Context, calls []Call, ask func(context.Context, func(context.Context) error) error) []Reply {
 	replies := make([]Reply, len(calls))
-	err := c.ask(ctx, func(ctx context.Context) error {
+	err := ask(ctx, func(ctx context.Context) error {
 		pipe := c.redis.Pipeline()
 		commands := make([]*redis.Cmd, len(calls))
 		for i, call := range calls {
@@ -199,8 +234,11 @@ func (c *Client) ask(ctx context.Context, command func(context.Context) error) e
 		c.gate.succeeded()
 	case ctx.Err() != nil && time.Since(start) < c.config.Budget/2: // the caller had no time left, or left: that says nothing of Redis
 	case strings.Contains(err.Error(), "WRONGTYPE"): // somebody else's value under our name: that one key's trouble
-	default:
-		c.gate.failed(err)
+	case c.gate.failed(err):
+		select {
+		case c.doubt <- struct{}{}:
+		default:
+		}
 	}
 	return err
 }

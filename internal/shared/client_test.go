@@ -84,7 +84,7 @@ func TestACallerWithoutTimeSaysNothingOfRedis(t *testing.T) {
 	c := open(t, miniredis.RunT(t), time.Second)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 2 * failuresToClose {
+	for range 2 * failuresToDoubt {
 		if _, err := c.Run(gone, NewScript("return 1"), c.Key("k")); err == nil {
 			t.Fatal("no error")
 		}
@@ -100,7 +100,7 @@ func TestAForeignValueIsTheTroubleOfItsKeyAlone(t *testing.T) {
 	if _, err := server.Lpush("test:k", "x"); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 * failuresToClose {
+	for range 2 * failuresToDoubt {
 		if _, err := c.Run(t.Context(), NewScript("return redis.call('GET', KEYS[1])"), c.Key("k")); err == nil {
 			t.Fatal("no error")
 		}

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// A gate is the breaker in front of Redis. Calls close it by failing, one after the other, and so does the prober, whose
-// writes count by themselves: a full Redis may still do for calls what needs no memory. Only the prober opens it, so that
-// no call has to find out, at its own cost, whether Redis is back.
+// A gate is the breaker in front of Redis. Calls that fail, one after the other, only raise a doubt: they fail too when too
+// many come at once. The prober, which has a connection of its own, finds out: when it fails too, the gate closes. It
+// writes, because a full Redis may still do for calls what needs no memory. Only the prober opens the gate again, so that no
+// call has to find out, at its own cost, whether Redis is back.
 type gate struct {
 	changed func(up bool, why error)
 	down    atomic.Bool
@@ -23,8 +24,8 @@ type gate struct {
 }
 
 const (
-	failuresToClose = 3
-	missesToClose   = 2
+	failuresToDoubt = 3
+	missesToClose   = 2 // one is enough when calls fail too
 	passesToOpen    = 2
 )
 
@@ -36,13 +37,13 @@ func (g *gate) succeeded() {
 	g.failures = 0
 }
 
-func (g *gate) failed(err error) {
+// failed reports whether it is time to ask the prober.
+func (g *gate) failed(err error) (doubtful bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.passes, g.why = 0, err
-	if g.failures++; g.failures >= failuresToClose {
-		g.close()
-	}
+	g.why = err
+	g.failures++
+	return g.failures >= failuresToDoubt && !g.down.Load()
 }
 
 // missed is the prober's failure.
@@ -50,7 +51,7 @@ func (g *gate) missed(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.passes, g.why = 0, err
-	if g.misses++; g.misses >= missesToClose {
+	if g.misses++; g.misses >= missesToClose || g.failures >= failuresToDoubt {
 		g.close()
 	}
 }
@@ -68,7 +69,7 @@ func (g *gate) close() {
 func (g *gate) passed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.misses = 0
+	g.misses, g.failures = 0, 0
 	if !g.down.Load() {
 		g.why = nil
 		return

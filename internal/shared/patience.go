@@ -8,12 +8,17 @@ import (
 // Patience is the time that one exchange may still spend waiting for Redis. The zero value has no bound: there is no
 // Redis, and what is local is waited for. It belongs to one goroutine.
 type Patience struct {
-	bounded bool
-	left    time.Duration
+	bounded    bool
+	full, left time.Duration
 }
 
 // NewPatience returns patience for budget in all.
-func NewPatience(budget time.Duration) Patience { return Patience{bounded: true, left: budget} }
+func NewPatience(budget time.Duration) Patience {
+	return Patience{bounded: true, full: budget, left: budget}
+}
+
+// Renew makes it what it was at the start: a wait was over that was not for Redis, such as one for another call.
+func (p *Patience) Renew() { p.left = p.full }
 
 // Patience is what an exchange starts with; without a client, one without bound.
 func (c *Client) Patience() Patience {

@@ -12,18 +12,16 @@ const (
 	probeWhenUp   = time.Second
 	probeWhenDown = 200 * time.Millisecond
 	probeKeyTTL   = time.Minute
-	firstProbe    = time.Second
 )
 
 // probe writes to Redis now and then until ctx ends. It writes because a full Redis, and a master that has become a
-// replica, still answer whoever only reads. Pods do not probe in step: each pause is up to a quarter longer.
+// replica, still answer whoever only reads. It looks at once when calls fail. Pods do not probe in step: each pause is up to a quarter longer.
 func (c *Client) probe(ctx context.Context) {
-	looked, within := false, max(firstProbe, c.config.Budget)
+	looked, within := false, unhurried
 	for {
 		err := c.commandWithin(ctx, within, func(ctx context.Context) error {
-			return c.redis.Set(ctx, c.Key("probe"), "1", probeKeyTTL).Err()
+			return c.prober.Set(ctx, c.Key("probe"), "1", probeKeyTTL).Err()
 		})
-		within = c.config.Budget
 		switch {
 		case err == nil:
 			c.gate.passed()
@@ -35,12 +33,14 @@ func (c *Client) probe(ctx context.Context) {
 			looked = c.lookAtSettings(ctx)
 		}
 		pause := probeWhenUp
-		if !c.gate.up() {
-			pause = probeWhenDown
+		within = c.config.Budget
+		if err != nil { // a new connection is not paid for out of the budget
+			pause, within = probeWhenDown, max(unhurried, c.config.Budget)
 		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.doubt:
 		case <-time.After(pause + rand.N(pause/4)):
 		}
 	}
@@ -50,7 +50,7 @@ func (c *Client) probe(ctx context.Context) {
 func (c *Client) lookAtSettings(ctx context.Context) (looked bool) {
 	info, err := "", error(nil)
 	_ = c.command(ctx, func(ctx context.Context) error {
-		info, err = c.redis.Info(ctx, "memory").Result()
+		info, err = c.prober.Info(ctx, "memory").Result()
 		return nil // not being allowed to ask says nothing of Redis
 	})
 	if err != nil {

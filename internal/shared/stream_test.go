@@ -58,7 +58,7 @@ func TestAStreamThatFailsDoesNotSpeakForTheClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openStream(t, c, "letters")
-	for range 2 * failuresToClose {
+	for range 2 * failuresToDoubt {
 		if err := s.Add(t.Context(), [][]any{{"n", "1"}}); err == nil {
 			t.Fatal("no error")
 		}

@@ -8,7 +8,7 @@ if mine(owner) then
 elseif taken() then
 	if found[5] ~= fingerprint then return {'reused'} end
 	if state == 'finished' then return {'replay', redis.call('HGET', key, 'outcome'), found[6]} end
-	if state == 'claimed' and now < till then return {'in flight', text(token)} end
+	if state == 'claimed' and now < till then return {'in flight', text(token), found[6]} end
 	if not resend then return {'unknown', found[6]} end
 end
 local was = taken() and not (mine(owner) and state == 'claimed') and found[6]

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/alert"
+	"github.com/fsm-integrations/sidecar/internal/config"
+)
+
+// openLetters opens the spool, and what its letters are forwarded to.
+func (p *process) openLetters(doc *config.Document) error {
+	c := doc.DLQ
+	spool := dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D(), OmitBody: c.Body == "omit", Changed: p.kick}
+	if c.EncryptionKey != "" {
+		var err error
+		if spool.Seal, err = dlq.NewSealer(func() ([]byte, error) {
+			value, err := p.secrets.Resolve(c.EncryptionKey)
+			return value.Reveal(), err
+		}); err != nil {
+			return fmt.Errorf("dlq.encryption_key: %w", err)
+		}
+	}
+	if err := p.openSink(doc); err != nil {
+		return err
+	}
+	spool.Outbox = p.sink != nil
+	var err error
+	if p.letters, err = dlq.Open(spool); err != nil {
+		return err
+	}
+	if damaged := p.letters.Stats().Damaged; damaged != "" {
+		p.log.Error("the file of letters was damaged", "found", damaged)
+	}
+	return nil
+}
+
+// openSink opens Kafka, else a Redis stream, else nothing.
+func (p *process) openSink(doc *config.Document) (err error) {
+	switch c := doc.DLQ; {
+	case len(c.Kafka.Brokers) > 0:
+		kafka, err := p.kafkaConfig(&c.Kafka)
+		if err != nil {
+			return err
+		}
+		p.sinkName = "Kafka topic " + c.Kafka.Topic
+		p.sink, err = dlq.OpenKafka(kafka)
+		return err
+	case p.shared != nil && c.Redis != nil:
+		p.sinkName = "Redis stream " + c.Redis.Stream
+		p.sink = dlq.OpenStream(p.shared, c.Redis.Stream)
+	}
+	return nil
+}
+
+func (p *process) kafkaConfig(c *config.Kafka) (dlq.KafkaConfig, error) {
+	out := dlq.KafkaConfig{Brokers: c.Brokers, Topic: c.Topic}
+	if c.TLS != nil {
+		var err error
+		if out.TLS, err = c.TLS.Client(); err != nil {
+			return out, fmt.Errorf("dlq.kafka.%w", err)
+		}
+	}
+	if c.SASL != nil {
+		out.Login = &dlq.KafkaLogin{Mechanism: c.SASL.Mechanism, Username: c.SASL.Username,
+			Password: func() (string, error) { return p.reveal(c.SASL.Password) }}
+	}
+	return out, nil
+}
+
+// forward begins to move letters to the sink, if there is one.
+func (p *process) forward() {
+	if p.sink == nil {
+		return
+	}
+	p.forwarder = dlq.NewForwarder(dlq.ForwarderConfig{Spool: p.letters, Sink: p.sink,
+		Changed: func(up bool, why error) {
+			if up {
+				p.log.Info("letters are forwarded again", "sink", p.sinkName)
+				return
+			}
+			p.log.Warn("letters stay in the spool: the sink does not take them", "sink", p.sinkName, "error", why.Error())
+		},
+		Refused: func(id string, why error) {
+			p.log.Error("the sink will never take a letter; it stays in the spool", "sink", p.sinkName, "letter_id", id, "error", why.Error())
+		}})
+	p.server.Forwards(p.sinkName, p.forwarder)
+}
+
+// flushTime is how long forwarding may take at the end when draining has left less.
+const flushTime = 3 * time.Second
+
+// stopForwarding forwards what is spooled within what is left of ctx, and stops. What could not be forwarded stays on
+// disk for the next process.
+func (p *process) stopForwarding(ctx context.Context) {
+	if p.forwarder == nil {
+		return
+	}
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) < flushTime {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+	}
+	if err := p.forwarder.Flush(ctx); err != nil {
+		p.log.Warn("letters stay in the spool", "waiting", p.letters.Stats().Outbox, "error", err.Error())
+	}
+	p.forwarder.Close()
+}
+
+// tellPeople begins to send alerts, if anybody wants them.
+func (p *process) tellPeople(c config.Alerts) {
+	if c.Alertmanager == "" && c.Webhook == "" {
+		return
+	}
+	host, _ := os.Hostname()
+	interval := c.GroupInterval.D()
+	a := alert.New(alert.Config{Alertmanager: c.Alertmanager, Webhook: c.Webhook, GroupInterval: interval,
+		Source: func() []alert.Group { return p.server.Alerts(interval) }, Admin: p.adminAddr.String(), Instance: strings.TrimSpace(host),
+		Observe: p.metrics.Alerts(), Log: p.log})
+	p.alerter.Store(a)
+}
+
+// kick tells the alerter that something may have changed.
+func (p *process) kick() {
+	if a := p.alerter.Load(); a != nil {
+		a.Kick()
+	}
+}
+
+const lastAlerts = 2 * time.Second
+
+func (p *process) stopTelling() {
+	if a := p.alerter.Load(); a != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), lastAlerts)
+		defer cancel()
+		if err := a.Close(ctx); err != nil {
+			p.log.Warn("stopped", "error", err.Error())
+		}
+	}
+}
