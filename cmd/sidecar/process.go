@@ -94,8 +94,14 @@ func (p *process) openStores(doc *config.Document) (err error) {
 		return err
 	}
 	c := doc.DLQ
-	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes)}); err != nil || p.keys != nil {
+	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes)}); err != nil {
 		return err
+	}
+	if p.accepted.Stats().Damaged > 0 {
+		p.log.Error("accepted exchanges could not be read and were set aside", "file", "exchanges.db")
+	}
+	if p.keys != nil {
+		return nil
 	}
 	keys, err := idempotency.OpenEmbedded(filepath.Join(c.Dir, "keys.db"), idempotency.EmbeddedOptions{MaxBytes: int64(c.MaxBytes)})
 	if err == nil {
