@@ -164,6 +164,9 @@ func (s *Sidecar) Signal(sig syscall.Signal) {
 	}
 }
 
+// PID is the id of the process.
+func (s *Sidecar) PID() int { return s.cmd.Process.Pid }
+
 // Kill9 ends the process as a crash of the machine would, and returns when it is gone.
 func (s *Sidecar) Kill9() {
 	s.t.Helper()
