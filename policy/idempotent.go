@@ -75,7 +75,7 @@ func (g *keyGuard) once(next Next, x *Exchange) (*wire.Response, error) {
 	ask := idempotency.Request{
 		Scope: scope, Fingerprint: idempotency.NewFingerprint(x.Request.Query(), x.Request.Body.Bytes),
 		LetterID: x.NewLetterID(), Lease: g.Lease.D(),
-		Resend:   g.plan.resendable(x) || x.Replay != nil && x.Replay.Force,
+		Resend:   g.plan.resendable(x) || x.Replay != nil && (x.Replay.Force || x.Replay.Absent),
 		FailOpen: g.Store == "fail_open",
 	}
 	for {

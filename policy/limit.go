@@ -17,8 +17,8 @@ type RateLimit struct {
 	StoreDown  string         `yaml:"store_down" default:"local" enum:"local" doc:"What limits when the shared store is unreachable."`
 }
 
-// limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
-// deadline allows. What an open breaker is going to refuse neither waits nor costs a token. It stands around the
+// limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry, and all of a
+// replay, as long as the deadline allows: nobody waits for the answer of a replay, so letters come at the pace of the limit. What an open breaker is going to refuse neither waits nor costs a token. It stands around the
 // attempt, so it is also where an external system's own 429 is seen, and obeyed for all calls, not only this one.
 func limitStage(h *Host) Stage {
 	if h.Limiter == nil {
@@ -31,7 +31,7 @@ func limitStage(h *Host) Stage {
 				return nil, circuitOpen(h.Breaker)
 			}
 			wait := min(maxWait, x.Remaining())
-			if len(x.Attempts) > 0 {
+			if len(x.Attempts) > 0 || x.Replay != nil {
 				wait = x.Remaining()
 			}
 			if err := h.Limiter.take(x, wait); err != nil {
