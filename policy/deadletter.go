@@ -21,6 +21,11 @@ type DeadLetter struct {
 	AutoReplay bool     `yaml:"auto_replay" default:"false" doc:"Replay letters by themselves when the breaker closes again; only to a provider that honours keys."`
 }
 
+// AutoReplayed reports whether letters are replayed by themselves: only to a provider that honours keys.
+func (s *Settings) AutoReplayed() bool {
+	return s.DeadLetter != nil && s.DeadLetter.AutoReplay && s.Idempotency != nil && s.Idempotency.Honoured
+}
+
 func (d *DeadLetter) check(r Report) {
 	for _, m := range d.Methods {
 		if !validFieldName(m) || m == "CONNECT" || m == "TRACE" {

@@ -108,6 +108,21 @@ func (f *fake) Replay(_ context.Context, id string, o proxy.ReplayOptions) (prox
 	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201, Attempts: 1}, nil
 }
 
+func (f *fake) DryRun(l *dlq.Letter, _ proxy.ReplayOptions) proxy.ReplayResult {
+	return proxy.ReplayResult{ID: l.ID, Result: "would-send"}
+}
+
+func (f *fake) Adopt(_ context.Context, l *dlq.Letter, who string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.get(l.ID); err == nil {
+		return false, nil
+	}
+	f.note("adopt %s who=%s", l.ID, who)
+	f.letters = append(f.letters, l)
+	return true, nil
+}
+
 func (f *fake) Get(id string) (*dlq.Letter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,0 +1,49 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/policy"
+)
+
+// actionReconcile is the action of a lookup in a letter's audit.
+const actionReconcile = "reconcile"
+
+// lookUp asks the provider whether the letter's call has taken effect, through the chain that any such call passes, and
+// notes what it said.
+func (r *resend) lookUp(ctx context.Context) policy.Finding {
+	found, why := r.ask(ctx)
+	r.absent = found == policy.Absent
+	r.note(actionReconcile, found.String()+": "+why)
+	return found
+}
+
+func (r *resend) ask(ctx context.Context) (found policy.Finding, why string) {
+	c := r.settings.Reconcile
+	target, err := c.Target(r.letter)
+	if err != nil {
+		return policy.Undecided, err.Error()
+	}
+	path, _, _ := strings.Cut(target, "?")
+	chain, _, operation := r.adapter.route(c.Method, path)
+	x := r.exchangeOf(ctx, c.Method, target, nil)
+	x.Operation = operation
+	resp, err := chain(x)
+	defer resp.Close()
+	asked := c.Method + " " + path
+	if p, ok := err.(*problem.Problem); ok {
+		return policy.Undecided, asked + " was not answered: " + p.Detail
+	} else if err != nil {
+		return policy.Undecided, asked + " was not answered: " + err.Error()
+	}
+	found, why = c.Judge(resp.Status, r.letter.Metadata.LastAttempt, time.Now())
+	asked = fmt.Sprintf("%s answered %d", asked, resp.Status)
+	if why != "" {
+		asked += "; " + why
+	}
+	return found, asked
+}
