@@ -17,9 +17,10 @@ type RateLimit struct {
 	StoreDown  string         `yaml:"store_down" default:"local" enum:"local" doc:"What limits when the shared store is unreachable."`
 }
 
-// limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry, and all of a
-// replay, as long as the deadline allows: nobody waits for the answer of a replay, so letters come at the pace of the limit. What an open breaker is going to refuse neither waits nor costs a token. It stands around the
-// attempt, so it is also where an external system's own 429 is seen, and obeyed for all calls, not only this one.
+// limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
+// deadline allows, and all of a replay too, behind the application's calls. What an open breaker is going to refuse
+// neither waits nor costs a token. It stands around the attempt, so it is also where an external system's own 429 is
+// seen, and obeyed for all calls, not only this one.
 func limitStage(h *Host) Stage {
 	if h.Limiter == nil {
 		return nil
@@ -30,11 +31,7 @@ func limitStage(h *Host) Stage {
 			if h.Breaker != nil && h.Breaker.State() == BreakerOpened {
 				return nil, circuitOpen(h.Breaker)
 			}
-			wait := min(maxWait, x.Remaining())
-			if len(x.Attempts) > 0 || x.Replay != nil {
-				wait = x.Remaining()
-			}
-			if err := h.Limiter.take(x, wait); err != nil {
+			if err := h.Limiter.admit(x, maxWait); err != nil {
 				return nil, err
 			}
 			resp, err := next(x)
@@ -44,6 +41,17 @@ func limitStage(h *Host) Stage {
 			return resp, err
 		}
 	}
+}
+
+// admit gets the attempt its token.
+func (l *Limiter) admit(x *Exchange, maxWait time.Duration) error {
+	switch {
+	case x.Replay != nil:
+		return l.takeSpare(x)
+	case len(x.Attempts) > 0:
+		return l.take(x, x.Remaining())
+	}
+	return l.take(x, min(maxWait, x.Remaining()))
 }
 
 // rateLimited is the answer to a call that found no token.
