@@ -27,7 +27,7 @@ func newClaims(c *shared.Client) *shared.Claims {
 type claim struct {
 	claims        *shared.Claims
 	letter, owner string
-	mark          string // what other sidecars made of the letter
+	mark          shared.Mark // what other sidecars made of the letter
 	stop          context.CancelFunc
 	stopped       chan struct{}
 	warn          func(msg string, args ...any)

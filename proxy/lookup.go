@@ -22,6 +22,18 @@ func (r *resend) lookUp(ctx context.Context) policy.Finding {
 	return found
 }
 
+// lastTry is when the call was last sent, as far as anybody knows.
+func (r *resend) lastTry() time.Time {
+	last := r.letter.Metadata.LastAttempt
+	if wasCutOff(r.letter) {
+		last = r.letter.Audit[lastReplay(r.letter)].Time
+	}
+	if r.tried.After(last) {
+		last = r.tried
+	}
+	return last
+}
+
 func (r *resend) ask(ctx context.Context) (found policy.Finding, why string) {
 	c := r.settings.Reconcile
 	target, err := c.Target(r.letter)
@@ -40,7 +52,7 @@ func (r *resend) ask(ctx context.Context) (found policy.Finding, why string) {
 	} else if err != nil {
 		return policy.Undecided, asked + " was not answered: " + err.Error()
 	}
-	found, why = c.Judge(resp.Status, r.letter.Metadata.LastAttempt, time.Now())
+	found, why = c.Judge(resp.Status, r.lastTry(), time.Now())
 	asked = fmt.Sprintf("%s answered %d", asked, resp.Status)
 	if why != "" {
 		asked += "; " + why

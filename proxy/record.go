@@ -71,7 +71,11 @@ func (r *resend) refuse(ctx context.Context, reason string) (ReplayResult, error
 		return result, nil
 	}
 	r.note(dlq.ActionReplay, outcomeOf(result))
-	return result, r.write(ctx, nil)
+	return result, r.write(ctx, func(l *dlq.Letter) {
+		if r.unknown { // it may be known from a claim alone, or from a row that this one hides
+			l.Error.Type, l.Metadata.LastAttempt = problem.TypeOutcomeUnknown, r.lastTry()
+		}
+	})
 }
 
 // close marks a letter as resolved that need not be sent.

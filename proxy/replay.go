@@ -85,6 +85,7 @@ type resend struct {
 
 	unknown bool        // nobody knows whether the letter's call has taken effect
 	absent  bool        // the provider was asked, and it has not
+	tried   time.Time   // when another sidecar tried it; zero when none is known to have
 	audit   []dlq.Audit // what was done before it was sent
 }
 
@@ -112,11 +113,11 @@ func (r *resend) run(ctx context.Context) (ReplayResult, error) {
 		return later(r.letter.ID, why), nil
 	}
 	defer func() { claim.end(r.mark()) }()
-	switch claim.mark {
+	switch claim.mark.Text {
 	case resultReplayed, resultResolved:
-		return r.close(ctx, "another sidecar has "+claim.mark+" it")
+		return r.close(ctx, "another sidecar has "+claim.mark.Text+" it")
 	case markUnknown:
-		r.unknown = true
+		r.unknown, r.tried = true, time.Now().Add(-claim.mark.Age)
 	}
 	if r.asks() {
 		if found := r.lookUp(ctx); found == policy.Applied {
@@ -147,9 +148,11 @@ func (r *resend) exchange(ctx context.Context) *policy.Exchange {
 	target, headers := m.Sent()
 	fields := make(wire.Fields, 0, len(headers)+6)
 	for _, h := range headers {
-		fields.Add(h.Name, h.Value)
+		if !strings.EqualFold(h.Name, "Content-Length") && !strings.EqualFold(h.Name, "Expect") { // framing is made anew
+			fields.Add(h.Name, h.Value)
+		}
 	}
-	x := r.exchangeOf(ctx, m.Method, target, fields)
+	x := r.exchangeOf(ctx, m.Method, target, fields.EndToEnd())
 	x.Operation, x.Request.Body = r.operation, wire.Body{Bytes: m.Body}
 	return x
 }

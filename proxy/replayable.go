@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -25,6 +26,7 @@ func stopped(g *policy.Guard) string {
 // impossible says why a letter cannot be sent at all, whoever wants it; "" when it can.
 func (r *resend) impossible() string {
 	whole := r.letter.OriginalMessage.Whole()
+	target, _ := r.letter.OriginalMessage.Sent()
 	switch {
 	case !r.letter.State.Open():
 		return "it is " + string(r.letter.State) + " already"
@@ -34,6 +36,8 @@ func (r *resend) impossible() string {
 		return "it is sealed with a key that this sidecar does not have (dlq.encryption_key)"
 	case whole != nil:
 		return "it was kept without its body (dlq.body), so it cannot be sent as it was"
+	case !pathLike(target):
+		return "its target is not a path below the adapter"
 	}
 	return ""
 }
@@ -71,3 +75,10 @@ func (r *resend) forgotten() bool {
 
 // elsewhere reports whether another sidecar may hold the letter too.
 func (r *resend) elsewhere() bool { return r.options.FromSink || r.letter.Adopted() }
+
+// pathLike reports whether a target is what the adapter would have let through: a letter from a sink may have been
+// written by others.
+func pathLike(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	return strings.HasPrefix(target, "/") && !climbs(path)
+}

@@ -13,6 +13,7 @@ import (
 
 // mayReplay says why a letter would be refused.
 func mayReplay(l *dlq.Letter, s *policy.Settings, force bool) string {
+	l.OriginalMessage.Target = "/orders"
 	r := &resend{server: new(Server), letter: l, adapter: new(adapter), settings: s, options: ReplayOptions{Force: force},
 		unknown: l.Error.Type == problem.TypeOutcomeUnknown}
 	return cmp.Or(r.impossible(), r.unsafe())

@@ -41,15 +41,23 @@ func NewClaims(c *Client, config ClaimsConfig) *Claims {
 
 func (c *Claims) key(name string) string { return c.client.Key(c.kind, name) }
 
-// Take asks for the claim on a thing; owner is random. mark is what came of the thing before, "" when nothing did. An
-// error means that nobody knows whether the claim was granted; it runs out by itself.
-func (c *Claims) Take(ctx context.Context, name, owner string) (granted bool, mark string, err error) {
+// A Mark is what came of a thing that was claimed before.
+type Mark struct {
+	Text string // "" when nothing did
+	Age  time.Duration
+}
+
+// Take asks for the claim on a thing; owner is random. An error means that nobody knows whether the claim was granted; it
+// runs out by itself.
+func (c *Claims) Take(ctx context.Context, name, owner string) (granted bool, mark Mark, err error) {
 	reply, err := c.client.Run(ctx, c.claim, c.key(name), owner, c.life.Milliseconds(), c.memory.Milliseconds(), c.cut)
-	if parts, ok := reply.([]any); ok && len(parts) == 2 {
-		mark, _ = parts[1].(string)
-		return parts[0] == int64(1), mark, err
+	if parts, ok := reply.([]any); ok && len(parts) == 3 {
+		mark.Text, _ = parts[1].(string)
+		age, _ := parts[2].(int64)
+		mark.Age = time.Duration(age) * time.Millisecond
+		granted = parts[0] == int64(1)
 	}
-	return false, "", err
+	return granted, mark, err
 }
 
 // Extend gives a claim another life. It is false when the claim is somebody else's by now.

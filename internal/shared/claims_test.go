@@ -19,11 +19,13 @@ func claimed(t *testing.T) (*Claims, func(time.Duration)) {
 	}
 }
 
-func wantClaim(t *testing.T, c *Claims, owner string, granted bool, mark string) {
+func wantClaim(t *testing.T, c *Claims, owner string, granted bool, mark string) (age time.Duration) {
 	t.Helper()
-	if g, m, err := c.Take(t.Context(), "a", owner); err != nil || g != granted || m != mark {
-		t.Errorf("%s: granted %v with mark %q, %v; want %v %q", owner, g, m, err, granted, mark)
+	g, m, err := c.Take(t.Context(), "a", owner)
+	if err != nil || g != granted || m.Text != mark {
+		t.Errorf("%s: granted %v with mark %q, %v; want %v %q", owner, g, m.Text, err, granted, mark)
 	}
+	return m.Age
 }
 
 func TestOneOwnerHasAClaim(t *testing.T) {
@@ -55,8 +57,13 @@ func TestAMarkIsToldToWhoeverClaimsNext(t *testing.T) {
 	wantClaim(t, c, "one", true, "")
 	_ = c.End(t.Context(), "a", "one", "replayed")
 	wantClaim(t, c, "two", true, "replayed")
+	if age := wantClaim(t, c, "two", true, "replayed"); age != 0 {
+		t.Errorf("a mark that was just made is %s old", age)
+	}
 	advance(2 * time.Second) // what became known stays known, although the second was cut off
-	wantClaim(t, c, "three", true, "replayed")
+	if age := wantClaim(t, c, "three", true, "replayed"); age != 2*time.Second {
+		t.Errorf("a mark of 2 s ago is %s old", age)
+	}
 	_ = c.End(t.Context(), "a", "three", "replayed")
 	advance(time.Hour + time.Second)
 	wantClaim(t, c, "four", true, "")
@@ -66,7 +73,9 @@ func TestAClaimThatWasCutOffLeavesDoubt(t *testing.T) {
 	c, advance := claimed(t)
 	wantClaim(t, c, "one", true, "")
 	advance(1100 * time.Millisecond)
-	wantClaim(t, c, "two", true, "unknown")
+	if age := wantClaim(t, c, "two", true, "unknown"); age != 100*time.Millisecond {
+		t.Errorf("a claim that ran out 100 ms ago is a mark of %s", age)
+	}
 	if own, _ := c.Extend(t.Context(), "a", "one"); own {
 		t.Error("a claim that was lost is extended")
 	}

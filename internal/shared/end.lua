@@ -9,6 +9,7 @@ if ARGV[2] == '' then
   return 1
 end
 if own then redis.call('HDEL', KEYS[1], 'owner', 'until') end
-redis.call('HSET', KEYS[1], 'mark', ARGV[2])
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'at', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
