@@ -129,20 +129,20 @@ func (r *resend) record(x *policy.Exchange, result ReplayResult) error {
 	r.note(dlq.ActionReplay, outcomeOf(result))
 	r.options.Run = run
 	r.unknown = x.Unknown || r.unknown && !r.absent
+	state := stateAfter(result)
+	if state != "" { // other sidecars are to hear of it also when the letter cannot be updated
+		r.letter.State = state
+	}
 	err := r.write(x.Ctx, func(l *dlq.Letter) {
 		if last := len(l.Audit) - 1; last > 0 && l.Audit[last-1].Outcome == outcomeBegun {
 			l.Audit = slices.Delete(l.Audit, last-1, last)
 		}
 		addAttempts(l, x)
-		switch {
-		case result.Result == resultReplayed:
-			l.State = dlq.Replayed
-		case result.Result == resultResolved:
-			l.State = dlq.Resolved
-		case r.unknown:
+		if state != "" {
+			l.State = state
+		} else if r.unknown {
 			l.Error.Type = problem.TypeOutcomeUnknown
 		}
-		r.letter.State = l.State
 	})
 	if err != nil {
 		return fmt.Errorf("replayed with result %s, but the letter could not be updated: %w", result.Result, err)
@@ -153,6 +153,17 @@ func (r *resend) record(x *policy.Exchange, result ReplayResult) error {
 		}
 	}
 	return nil
+}
+
+// stateAfter is the state in which a result leaves its letter; "" for the one it was in.
+func stateAfter(r ReplayResult) dlq.State {
+	switch r.Result {
+	case resultReplayed:
+		return dlq.Replayed
+	case resultResolved:
+		return dlq.Resolved
+	}
+	return ""
 }
 
 func addAttempts(l *dlq.Letter, x *policy.Exchange) {

@@ -37,6 +37,8 @@ func (s *server) sinkLetters(ctx context.Context, q Query) (any, error) {
 // it is there, if the query chooses that.
 func (s *server) readSink(ctx context.Context, q Query, visit func(*dlq.Letter) bool) error {
 	switch {
+	case q.From == "":
+		return refuse(http.StatusBadRequest, "from: names no sink; kafka or redis")
 	case s.Sink == nil:
 		return refuse(http.StatusConflict, "this sidecar forwards its letters nowhere (dlq.kafka, dlq.redis)")
 	case s.Sink.Name != q.From:
