@@ -13,7 +13,7 @@ import (
 
 // autoReplays replay letters without being asked (dlq.auto_replay): one goroutine for each adapter that wants it.
 //
-// It begins when the adapter's breaker closes, and looks now and then while it is not open. One letter goes at a time,
+// It begins when the adapter's breaker closes or probes, and looks now and then while it is not open. One letter goes at a time,
 // the oldest first, only to a provider that honours keys and within provider_ttl, at a small part of the adapter's limit.
 // It pauses when a letter fails, longer each time in a row.
 type autoReplays struct {
@@ -40,7 +40,7 @@ func builtInAutoPauses() autoPauses {
 // autoReplay is that of one adapter.
 type autoReplay struct {
 	adapter string
-	closed  chan struct{} // holds a token when the breaker has closed
+	changed chan struct{} // holds a token when the breaker has opened or closed
 	stop    context.CancelFunc
 }
 
@@ -70,18 +70,18 @@ func (r *autoReplays) watch(snapshot *Snapshot) {
 
 func (r *autoReplays) start(name string) {
 	ctx, stop := context.WithCancel(r.server.base)
-	one := &autoReplay{adapter: name, closed: make(chan struct{}, 1), stop: stop}
+	one := &autoReplay{adapter: name, changed: make(chan struct{}, 1), stop: stop}
 	r.running[name] = one
 	r.done.Go(func() { r.run(ctx, one) })
 }
 
-// breakerClosed is told that calls to an adapter succeed again. It does not wait.
-func (r *autoReplays) breakerClosed(adapter string) {
+// breakerChanged is told when calls to an adapter are stopped, and when they succeed again. It does not wait.
+func (r *autoReplays) breakerChanged(adapter string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if one := r.running[adapter]; one != nil {
 		select {
-		case one.closed <- struct{}{}:
+		case one.changed <- struct{}{}:
 		default:
 		}
 	}
@@ -98,30 +98,39 @@ func (r *autoReplays) stop() {
 }
 
 func (r *autoReplays) run(ctx context.Context, one *autoReplay) {
-	failures := 0
+	failures := 0 // in a row
 	for {
-		pause := r.pauses.look
-		switch succeeded, failed := r.sweep(ctx, one.adapter); {
-		case failed && succeeded:
-			failures = 1
-		case failed:
-			failures++
-		default:
+		succeeded, failed := r.sweep(ctx, one.adapter)
+		if succeeded {
 			failures = 0
 		}
-		if failures > 0 {
-			pause = doubled(r.pauses.first, r.pauses.most, failures)
+		if failed {
+			failures++
 		}
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(r.pause(one.adapter, failures))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-one.closed:
+		case <-one.changed:
 			timer.Stop()
 		case <-timer.C:
 		}
 	}
+}
+
+// pause is the time until the next look. In an outage without other calls a letter is the probe of the breaker: nothing
+// else would ever close it.
+func (r *autoReplays) pause(adapter string, failures int) time.Duration {
+	if failures > 0 {
+		return doubled(r.pauses.first, r.pauses.most, failures)
+	}
+	if a := r.server.find(adapter); a != nil && a.host.Breaker != nil {
+		if left := a.host.Breaker.Remaining(); left > 0 {
+			return min(left+time.Millisecond, r.pauses.look)
+		}
+	}
+	return r.pauses.look
 }
 
 // doubled is first, doubled for each n after 1, and at most most.

@@ -62,16 +62,27 @@ func TestLettersAreReplayedWhenTheBreakerCloses(t *testing.T) {
 	}
 }
 
+func TestWithoutOtherCallsALetterIsTheProbeOfTheBreaker(t *testing.T) {
+	u := upstream.Script(t, upstream.Status(503), upstream.Status(503), upstream.OK("1"), upstream.OK("2"))
+	r := serveAuto(t, strings.Replace(auto(u.URL()), "reset_timeout: 1h", "reset_timeout: 300ms", 1), autoPauses{look: never, first: never, most: never})
+	first := r.failed()
+	r.failed()
+	eventually(t, "both letters are replayed", func() bool { return r.open() == 0 })
+	if u.Request(3).Fields.Get("X-Idempotency-Key") != first.Metadata.IdempotencyKey {
+		t.Error("the probe is not the oldest letter")
+	}
+}
+
 func TestALetterThatFailsEndsAutomaticReplaysForAWhile(t *testing.T) {
 	u := upstream.Script(t, upstream.Status(503), upstream.Status(503), upstream.Status(500), upstream.OK(""))
 	r := serveAuto(t, strings.Replace(auto(u.URL()), "failure_threshold: 2", "failure_threshold: 9", 1),
 		autoPauses{look: never, first: never, most: never, again: never, later: never})
 	first := r.failed()
 	r.failed()
-	r.server.auto.breakerClosed("erp")
+	r.server.auto.breakerChanged("erp")
 	eventually(t, "the first letter fails again", func() bool { return r.actions(first.ID) != "" })
 	eventually(t, "the token is taken", func() bool { // by a look that finds the second letter: the first is not due
-		r.server.auto.breakerClosed("erp")
+		r.server.auto.breakerChanged("erp")
 		return r.open() == 1
 	})
 	r.server.auto.stop()

@@ -14,12 +14,12 @@ import (
 const actionReconcile = "reconcile"
 
 // lookUp asks the provider whether the letter's call has taken effect, through the chain that any such call passes, and
-// notes what it said.
-func (r *resend) lookUp(ctx context.Context) policy.Finding {
-	found, why := r.ask(ctx)
+// notes what it said. passing tells that a later lookup may prove what this one did not.
+func (r *resend) lookUp(ctx context.Context) (found policy.Finding, passing bool) {
+	found, why, passing := r.ask(ctx)
 	r.absent = found == policy.Absent
 	r.note(actionReconcile, found.String()+": "+why)
-	return found
+	return found, passing
 }
 
 // lastTry is when the call was last sent, as far as anybody knows.
@@ -34,11 +34,11 @@ func (r *resend) lastTry() time.Time {
 	return last
 }
 
-func (r *resend) ask(ctx context.Context) (found policy.Finding, why string) {
+func (r *resend) ask(ctx context.Context) (found policy.Finding, why string, passing bool) {
 	c := r.settings.Reconcile
 	target, err := c.Target(r.letter)
 	if err != nil {
-		return policy.Undecided, err.Error()
+		return policy.Undecided, err.Error(), false
 	}
 	path, _, _ := strings.Cut(target, "?")
 	chain, _, operation := r.adapter.route(c.Method, path)
@@ -48,14 +48,15 @@ func (r *resend) ask(ctx context.Context) (found policy.Finding, why string) {
 	defer resp.Close()
 	asked := c.Method + " " + path
 	if p, ok := err.(*problem.Problem); ok {
-		return policy.Undecided, asked + " was not answered: " + p.Detail
+		return policy.Undecided, asked + " was not answered: " + p.Detail, p.Retryable() && len(x.Attempts) == 0
 	} else if err != nil {
-		return policy.Undecided, asked + " was not answered: " + err.Error()
+		return policy.Undecided, asked + " was not answered: " + err.Error(), false
 	}
-	found, why = c.Judge(resp.Status, r.lastTry(), time.Now())
+	now := time.Now()
+	found, why = c.Judge(resp.Status, r.lastTry(), now)
 	asked = fmt.Sprintf("%s answered %d", asked, resp.Status)
 	if why != "" {
 		asked += "; " + why
 	}
-	return found, asked
+	return found, asked, found == policy.Undecided && now.Sub(r.lastTry()) < c.Settle.D()
 }

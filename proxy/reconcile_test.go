@@ -72,7 +72,7 @@ func TestALookupThatProvesNothingLeavesTheRefusal(t *testing.T) {
 			u := upstream.Script(t, append([]upstream.Step{upstream.CloseAfterRead()}, c.steps...)...)
 			r := serve(t, erp(u.URL(), c.edit))
 			l := r.failed("Idempotency-Key", "k")
-			if got := r.replay(l.ID, ReplayOptions{}); got.Result != "refused" || !strings.Contains(got.Reason, "unknown") {
+			if got := r.replay(l.ID, ReplayOptions{}); got.Result != "refused" || got.Retryable != (name == "too early") || !strings.Contains(got.Reason, "unknown") {
 				t.Errorf("%+v", got)
 			}
 			if got := r.actions(l.ID); !strings.Contains(got, "reconcile unknown: ") || !strings.Contains(got, c.says) {

@@ -122,12 +122,10 @@ func (r *resend) record(x *policy.Exchange, result ReplayResult) error {
 	if r.options.auto && result.Retryable {
 		return nil
 	}
-	run := r.options.Run
-	if result.Retryable { // it was not sent, and nothing is wrong with it: the same run may try it again
-		r.options.Run = ""
-	}
 	r.note(dlq.ActionReplay, outcomeOf(result))
-	r.options.Run = run
+	if result.Retryable { // it was not sent, and nothing is wrong with it: the same run may try it again
+		r.audit[len(r.audit)-1].Run = ""
+	}
 	r.unknown = x.Unknown || r.unknown && !r.absent
 	state := stateAfter(result)
 	if state != "" { // other sidecars are to hear of it also when the letter cannot be updated

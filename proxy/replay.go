@@ -119,12 +119,16 @@ func (r *resend) run(ctx context.Context) (ReplayResult, error) {
 	case markUnknown:
 		r.unknown, r.tried = true, time.Now().Add(-claim.mark.Age)
 	}
+	passing := false
 	if r.asks() {
-		if found := r.lookUp(ctx); found == policy.Applied {
+		var found policy.Finding
+		if found, passing = r.lookUp(ctx); found == policy.Applied {
 			return r.close(ctx, "the provider has it already, so nothing was sent (reconcile)")
 		}
 	}
-	if reason := r.unsafe(); reason != "" {
+	if reason := r.unsafe(); reason != "" && passing {
+		return later(r.letter.ID, reason+"; the lookup (reconcile) proves nothing yet"), r.write(ctx, nil)
+	} else if reason != "" {
 		return r.refuse(ctx, reason)
 	}
 	return r.send(ctx)

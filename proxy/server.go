@@ -149,8 +149,8 @@ func (s *Server) breakerChanged(id *policy.Identity, c policy.BreakerChange) {
 	s.log().Log(context.Background(), level, "breaker "+c.To.String(), "adapter_id", id.ID, "before", c.From.String(), "cause", string(c.Cause))
 	s.breakers.Tell(id.Name, c)
 	s.changed()
-	if c.To == policy.BreakerClosed {
-		s.auto.breakerClosed(id.Name)
+	if c.To != policy.BreakerHalfOpen {
+		s.auto.breakerChanged(id.Name)
 	}
 }
 
