@@ -14,7 +14,9 @@ type Filter struct {
 	Until     time.Time // created before
 	Tenant    string
 	Key       string
+	Operation string // as configured: POST /orders
 	States    []State
+	Untried   string // chooses letters that were not tried in the replay run of this name
 }
 
 // Matches reports whether l is chosen.
@@ -26,7 +28,9 @@ func (f Filter) Matches(l *Letter) bool {
 		!f.Since.IsZero() && m.Created.Before(f.Since),
 		!f.Until.IsZero() && !m.Created.Before(f.Until),
 		f.Tenant != "" && f.Tenant != m.TenantID,
-		f.Key != "" && f.Key != m.IdempotencyKey:
+		f.Key != "" && f.Key != m.IdempotencyKey,
+		f.Operation != "" && f.Operation != l.OriginalMessage.Operation,
+		f.Untried != "" && l.triedIn(f.Untried):
 		return false
 	}
 	if len(f.States) == 0 {

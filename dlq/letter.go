@@ -95,6 +95,20 @@ type Attempt struct {
 type Audit struct {
 	Time    time.Time `json:"time"`
 	Who     string    `json:"who"`
-	Action  string    `json:"action"` // replay, resolve, discard
+	Action  string    `json:"action"` // replay, reconcile, adopt, resolve, discard
 	Outcome string    `json:"outcome"`
+	Run     string    `json:"run,omitempty"` // name of the replay run it was part of
+}
+
+// ActionReplay is the action of replays in a letter's audit.
+const ActionReplay = "replay"
+
+// triedIn reports whether a replay run of this name has tried the letter.
+func (l *Letter) triedIn(run string) bool {
+	for _, a := range l.Audit {
+		if a.Action == ActionReplay && a.Run == run {
+			return true
+		}
+	}
+	return false
 }

@@ -117,6 +117,9 @@ func (t *transaction) insert(w writing) error {
 	if err := t.index(w.id, w.summary); err != nil {
 		return err
 	}
+	if w.summary.state == Forwarded { // a sink has it: it was adopted from there
+		return nil
+	}
 	return t.queue(w.id)
 }
 

@@ -17,7 +17,12 @@ import (
 type DeadLetter struct {
 	On         []string `yaml:"on" default:"network,timeout,429,5xx,circuit_open,outcome_unknown" enum:"network,timeout,429,5xx,circuit_open,outcome_unknown" doc:"Final outcomes that are kept."`
 	Methods    []string `yaml:"methods" default:"POST,PUT,PATCH,DELETE" doc:"Methods whose failures are kept."`
-	AutoReplay bool     `yaml:"auto_replay" default:"false" later:"true" doc:"Replay letters by themselves when the breaker closes again."`
+	AutoReplay bool     `yaml:"auto_replay" default:"false" doc:"Replay letters by themselves when the breaker closes again; only to a provider that honours keys."`
+}
+
+// AutoReplayed reports whether letters are replayed by themselves: only to a provider that honours keys.
+func (s *Settings) AutoReplayed() bool {
+	return s.DeadLetter != nil && s.DeadLetter.AutoReplay && s.Idempotency != nil && s.Idempotency.Honoured
 }
 
 func (d *DeadLetter) check(r Report) {

@@ -102,17 +102,18 @@ type Key struct {
 	Scope  string // hex of the store's scope; "" when the key is not remembered
 }
 
-// Replay is an operator's wish to send a letter again.
+// Replay is the wish to send a letter again, or to look up what came of it.
 type Replay struct {
 	Letter *dlq.Letter
 	Force  bool
+	Absent bool // the provider was asked, and the letter's call has not taken effect
 	Stored bool // set when the key was found finished: nothing was sent
 }
 
 // stillUnknown reports whether a replay that did not succeed leaves its letter's key as doubtful as it was: the call
 // that became a letter may have taken effect, whatever came of sending it again.
 func (r *Replay) stillUnknown() bool {
-	return r != nil && r.Letter.Error.Type == problem.TypeOutcomeUnknown
+	return r != nil && r.Letter.Error.Type == problem.TypeOutcomeUnknown && !r.Absent
 }
 
 // NewLetterID returns the id of the letter that keeps this exchange, or will, should one be needed. It is the same on

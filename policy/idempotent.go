@@ -148,7 +148,7 @@ func (g *keyGuard) resend(x *Exchange) bool {
 	if x.Delivery.doubtful() && !g.plan.methods[x.Request.Method] && time.Since(x.Delivery.Exchange.Since) > g.ProviderTTL.D() {
 		return false // the provider has forgotten the key
 	}
-	return g.plan.resendable(x) || x.Replay != nil && x.Replay.Force
+	return g.plan.resendable(x) || x.Replay != nil && (x.Replay.Force || x.Replay.Absent)
 }
 
 // forsake gives up a delivery that an earlier process may have sent, of which the store of keys knows nothing.

@@ -18,24 +18,21 @@ type RateLimit struct {
 }
 
 // limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
-// deadline allows. So does an accepted exchange, unless each tenant has a bucket: then one tenant's would hold up all. What an open breaker is going to refuse neither waits nor costs a token. It stands around the
-// attempt, so it is also where an external system's own 429 is seen, and obeyed for all calls, not only this one.
+// deadline allows, and all of a replay too, behind the application's calls. So does an accepted exchange, unless each tenant
+// has a bucket: then one tenant's would hold up all. What an open breaker is going to refuse neither waits nor costs a
+// token. It stands around the attempt, so it is also where an external system's own 429 is seen, and obeyed for all calls,
+// not only this one.
 func limitStage(h *Host) Stage {
 	if h.Limiter == nil {
 		return nil
 	}
 	maxWait := h.Limiter.settings.MaxWait.D()
-	common := h.Limiter.settings.Per != "tenant"
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			if h.Breaker != nil && h.Breaker.State() == BreakerOpened {
 				return nil, circuitOpen(h.Breaker)
 			}
-			wait := min(maxWait, x.Remaining())
-			if len(x.Attempts) > 0 || x.Delivery != nil && common {
-				wait = x.Remaining()
-			}
-			if err := h.Limiter.take(x, wait); err != nil {
+			if err := h.Limiter.admit(x, maxWait); err != nil {
 				return nil, err
 			}
 			resp, err := next(x)
@@ -45,6 +42,17 @@ func limitStage(h *Host) Stage {
 			return resp, err
 		}
 	}
+}
+
+// admit gets the attempt its token.
+func (l *Limiter) admit(x *Exchange, maxWait time.Duration) error {
+	switch {
+	case x.Replay != nil:
+		return l.takeSpare(x)
+	case len(x.Attempts) > 0, x.Delivery != nil && l.settings.Per != "tenant":
+		return l.take(x, x.Remaining())
+	}
+	return l.take(x, min(maxWait, x.Remaining()))
 }
 
 // rateLimited is the answer to a call that found no token.

@@ -31,6 +31,7 @@ type Call struct {
 	Validate    *Validate    `yaml:"validate" default:"off" doc:"What the application may send."`
 	Transform   *Transform   `yaml:"transform" default:"off" doc:"jq programs over JSON bodies."`
 	DeadLetter  *DeadLetter  `yaml:"dlq" default:"on" doc:"Which final failures are kept as letters."`
+	Reconcile   *Reconcile   `yaml:"reconcile" default:"off" doc:"How the provider is asked whether a call of unknown outcome took effect."`
 	Delivery    string       `yaml:"delivery" default:"sync" enum:"sync,async,on_request" doc:"sync answers with the outcome; async answers a write 202 once it is on disk, and delivers it later; on_request does that for calls with Prefer: respond-async."`
 }
 
@@ -71,6 +72,12 @@ func (s *Settings) Check(r Report) {
 	}
 	if s.DeadLetter != nil {
 		s.DeadLetter.check(r)
+		if s.DeadLetter.AutoReplay && (s.Idempotency == nil || !s.Idempotency.Honoured) {
+			r.Warn("dlq.auto_replay", "does nothing: letters are replayed by themselves only to a provider that honours idempotency keys (idempotency.honoured)")
+		}
+	}
+	if s.Reconcile != nil {
+		s.Reconcile.check(r)
 	}
 	if s.Host.TLS != nil {
 		s.Host.TLS.Check(r)

@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/dlq"
 )
 
 // Status is what `sidecar status` and the admin API show of the running process.
@@ -136,9 +138,13 @@ const (
 
 // ReplayOptions say how a letter is replayed.
 type ReplayOptions struct {
-	Who    string // for the audit
-	Force  bool   // past provider_ttl, or of unknown outcome to a provider that does not honour keys
-	DryRun bool   // only say whether it would be sent
+	Who      string // for the audit
+	Run      string // name of the run it is part of, for the audit; "" of none
+	Force    bool   // send what could take effect twice; the provider is not asked before
+	DryRun   bool   // only say whether it would be sent
+	FromSink bool   // of a dry run: the letter was read from the sink, where other sidecars may read it too
+
+	auto bool // the sidecar does it by itself
 }
 
 // ReplayResult is what came of one replay.
@@ -148,6 +154,8 @@ type ReplayResult struct {
 	Status   int    `json:"status,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Attempts int    `json:"attempts,omitempty"`
+
+	Retryable bool `json:"retryable,omitempty"` // refused for now: nothing is wrong with the letter
 }
 
 // Controller is what the operator's side door may do to the running sidecar. *Server implements it.
@@ -157,4 +165,5 @@ type Controller interface {
 	Ready() bool
 	SetBreaker(adapter string, action BreakerAction) error // ErrUnknownAdapter, ErrBreakerOff
 	Replay(ctx context.Context, letterID string, o ReplayOptions) (ReplayResult, error)
+	DryRun(letter *dlq.Letter, o ReplayOptions) ReplayResult // what Replay would do with a letter, which need not be in the spool
 }

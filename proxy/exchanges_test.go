@@ -29,16 +29,6 @@ func (r *rig) ask(addr, method, host, target string) (answer, exchangeDocument) 
 	return a, d
 }
 
-// eventually asks until cond holds; each question is a call over the network, so this does not spin.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 // However the application reaches the adapter, the Location is one that it reaches too.
 func TestTheLocationIsBelowTheAddressThatTheApplicationHas(t *testing.T) {
 	up := upstream.Always(t, upstream.Status(http.StatusCreated, "made"))
@@ -110,7 +100,7 @@ func TestARemovedAdapterKeepsWhatItHasAccepted(t *testing.T) {
 }
 
 func TestWhatARemovedAdapterAcceptedBecomesALetterWhenItIsTooOld(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, nil)
 	kept := &accepted.Exchange{ID: accepted.NewID(), Adapter: "gone", AdapterID: "gone-1", Method: "POST", Target: "/orders", Body: []byte("{}"), Key: "k", TTL: time.Hour,
 		Accepted: time.Now().Add(-time.Hour), Until: time.Now()}
 	if _, err := r.deps.Accepted.Accept(t.Context(), kept); err != nil {

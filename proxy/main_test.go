@@ -56,8 +56,8 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// newRig has stores and a server that serves nothing yet.
-func newRig(t testing.TB) *rig {
+// newRig has stores and a server that serves nothing yet; edit (nil: none) may change what it is made of.
+func newRig(t testing.TB, edit func(*policy.Deps)) *rig {
 	t.Helper()
 	spool, err := dlq.Open(dlq.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -74,6 +74,9 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, log: &safeBuffer{}}
 	r.deps = policy.Deps{Keys: keys, Letters: spool, Accepted: held, Secrets: secret.NewResolver(), Metrics: telemetry.NewMetrics("v1", "c1"),
 		Log: slog.New(slog.NewJSONHandler(r.log, nil))}
+	if edit != nil {
+		edit(&r.deps)
+	}
 	r.server = New(r.deps, "v1")
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -101,7 +104,7 @@ func document(t testing.TB, adapters string) *config.Document {
 // serve runs a proxy with these adapters.
 func serve(t testing.TB, adapters string) *rig {
 	t.Helper()
-	r := newRig(t)
+	r := newRig(t, nil)
 	if err := r.server.Use(document(t, adapters)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -9,6 +10,14 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/policy"
 )
+
+// mayReplay says why a letter would be refused.
+func mayReplay(l *dlq.Letter, s *policy.Settings, force bool) string {
+	l.OriginalMessage.Target = "/orders"
+	r := &resend{server: new(Server), letter: l, adapter: new(adapter), settings: s, options: ReplayOptions{Force: force},
+		unknown: l.Error.Type == problem.TypeOutcomeUnknown}
+	return cmp.Or(r.impossible(), r.unsafe())
+}
 
 func TestWhichLettersMayBeSentAgain(t *testing.T) {
 	const ttl = 24 * time.Hour
@@ -36,12 +45,12 @@ func TestWhichLettersMayBeSentAgain(t *testing.T) {
 		l := &dlq.Letter{State: c.state, Error: dlq.Failure{Type: c.kind}, Metadata: dlq.Metadata{FirstAttempt: time.Now().Add(-c.age)}}
 		s := &policy.Settings{}
 		s.Idempotency = &policy.Idempotency{Honoured: c.honoured, ProviderTTL: units.Duration(ttl)}
-		if reason := replayable(l, s, c.force); (reason == "") != c.want {
+		if reason := mayReplay(l, s, c.force); (reason == "") != c.want {
 			t.Errorf("%+v: %q", c, reason)
 		}
 	}
 	unknown := &dlq.Letter{State: dlq.Dead, Error: dlq.Failure{Type: problem.TypeOutcomeUnknown}, Metadata: dlq.Metadata{FirstAttempt: time.Now()}}
-	if replayable(unknown, &policy.Settings{}, false) == "" {
+	if mayReplay(unknown, &policy.Settings{}, false) == "" {
 		t.Error("without idempotency an unknown outcome is sent again")
 	}
 }

@@ -166,7 +166,7 @@ func TestStatusAndHealthTellWhatIsWrong(t *testing.T) {
 }
 
 func TestReloadsAreRemembered(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, nil)
 	r.server.NoteReload("a.yaml", "")
 	good := r.server.Status().Reload
 	r.server.NoteReload("a.yaml", "a.yaml:1:1: x")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
@@ -43,6 +44,8 @@ type Server struct {
 	sink      string               // what takes them, in words
 	changed   func()               // told when Alerts may have changed
 	replaying sync.Map             // letter id → struct{}
+	auto      *autoReplays
+	claims    *shared.Claims // of replays among sidecars; nil: nothing is shared
 	reload    atomic.Pointer[ReloadStatus]
 	cancel    context.CancelCauseFunc
 	base      context.Context
@@ -53,9 +56,10 @@ func New(deps policy.Deps, version string) *Server {
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // never fails
 	s := &Server{deps: deps, version: version, started: time.Now(), changed: func() {}, pseudonym: "integration-sidecar-" + hex.EncodeToString(id[:]),
-		listeners: map[string]*listener{}}
+		listeners: map[string]*listener{}, claims: newClaims(deps.Shared)}
 	s.base, s.cancel = context.WithCancelCause(context.Background())
 	s.reload.Store(&ReloadStatus{})
+	s.auto = &autoReplays{server: s, pauses: builtInAutoPauses(), running: map[string]*autoReplay{}}
 	if deps.Shared != nil {
 		s.breakers = policy.NewBreakerShare(deps.Shared)
 	}
@@ -86,6 +90,7 @@ func (s *Server) Use(doc *config.Document) error {
 	}
 	s.snapshot.Store(next)
 	s.breakers.Watch(next.sharedBreakers())
+	s.auto.watch(next)
 	s.warnOfSecrets(next)
 	for _, l := range opened {
 		go l.serve(s.deps.Log)
@@ -153,6 +158,9 @@ func (s *Server) breakerChanged(id *policy.Identity, c policy.BreakerChange) {
 		s.courier.resume(id.Name)
 	}
 	s.changed()
+	if c.To != policy.BreakerHalfOpen {
+		s.auto.breakerChanged(id.Name)
+	}
 }
 
 // forget drops the series of adapters that are gone.
@@ -185,6 +193,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	s.busyLock.Unlock()
 	s.courier.halt()
+	s.auto.stop()
 	idle := make(chan struct{})
 	go func() {
 		s.busy.Wait()
@@ -212,6 +221,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		snapshot.retire(&Snapshot{})
 	}
 	<-idle
+	s.auto.done.Wait()
 	s.breakers.Close()
 	return err
 }

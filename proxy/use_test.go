@@ -147,7 +147,7 @@ func TestAnAddressMayChangeItsOwner(t *testing.T) {
 		doc.Listen.Proxy = proxy
 		return doc
 	}
-	r := newRig(t)
+	r := newRig(t, nil)
 	if err := r.server.Use(with(shared, own)); err != nil {
 		t.Fatal(err)
 	}

@@ -24,9 +24,12 @@ func newDLQCommand(a *app) *cobra.Command {
 
 // selection chooses letters by their properties.
 type selection struct {
-	adapter, errorType, since, until, tenant, key, state string
-	limit                                                int
-	all                                                  bool
+	adapter, errorType, since, until, tenant, key, operation, state string
+
+	from    string // a sink; "": the sidecar's own spool
+	untried string // name of a replay run
+	limit   int
+	all     bool
 }
 
 const openStates = "dead,forwarded"
@@ -39,12 +42,18 @@ func (s *selection) flags(c *cobra.Command) {
 	f.StringVar(&s.until, "until", "", "kept before `TIME`: RFC 3339, or a duration ago such as 30m")
 	f.StringVar(&s.tenant, "tenant", "", "`TENANT` of the call")
 	f.StringVar(&s.key, "key", "", "idempotency `KEY` of the call")
+	f.StringVar(&s.operation, "operation", "", "`OPERATION` of the call as dlq show names it, such as \"POST /orders/{id}\"")
 	f.StringVar(&s.state, "state", openStates, "`STATES`, separated by commas, or all")
+}
+
+// fromFlag registers --from.
+func (s *selection) fromFlag(c *cobra.Command) {
+	c.Flags().StringVar(&s.from, "from", "", "letters that a `SINK` has, kafka or redis, also of sidecars that are gone")
 }
 
 // given reports whether a letter is chosen by anything at all.
 func (s *selection) given(cmd *cobra.Command) bool {
-	for _, name := range []string{"adapter", "error-type", "since", "until", "tenant", "key", "state"} {
+	for _, name := range []string{"adapter", "error-type", "since", "until", "tenant", "key", "operation", "state"} {
 		if cmd.Flags().Changed(name) {
 			return true
 		}
@@ -60,7 +69,7 @@ func (s *selection) query(cmd *cobra.Command, now time.Time) (admin.Query, error
 		}
 	}
 	values := map[string][]string{"adapter": {s.adapter}, "error_type": {s.errorType}, "tenant": {s.tenant}, "key": {s.key},
-		"state": {s.state}, "since": {ago(s.since, now)}, "until": {ago(s.until, now)}}
+		"operation": {s.operation}, "from": {s.from}, "untried": {s.untried}, "state": {s.state}, "since": {ago(s.since, now)}, "until": {ago(s.until, now)}}
 	q, err := admin.ParseQuery(values)
 	if err != nil {
 		return q, usagef(cmd, "--%s", strings.Replace(err.Error(), "error_type:", "error-type:", 1))
@@ -84,16 +93,12 @@ func isTime(s string) bool {
 
 // choose returns the ids of the letters args name, else of those the flags choose, oldest first.
 func (s *selection) choose(cmd *cobra.Command, client *admin.Client, args []string, now time.Time) ([]string, error) {
-	switch {
-	case len(args) > 0 && s.given(cmd):
-		return nil, usagef(cmd, "name letters or choose them by flags, not both")
-	case len(args) > 0:
+	if err := s.checkChoice(cmd, args); err != nil {
+		return nil, err
+	}
+	if len(args) > 0 {
 		ids, err := resolve(cmd, client, args)
 		return unique(ids), err
-	case !s.given(cmd):
-		return nil, usagef(cmd, "name letters, choose them by flags such as --adapter, or say --all")
-	case s.limit < 0:
-		return nil, usagef(cmd, "--limit: %d is less than 0", s.limit)
 	}
 	q, err := s.query(cmd, now)
 	if err != nil {
@@ -104,6 +109,19 @@ func (s *selection) choose(cmd *cobra.Command, client *admin.Client, args []stri
 		err = s.misnamed(cmd, client)
 	}
 	return ids, err
+}
+
+// checkChoice lets nothing be chosen that was not named or asked for by a flag.
+func (s *selection) checkChoice(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) > 0 && s.given(cmd):
+		return usagef(cmd, "name letters or choose them by flags, not both")
+	case len(args) == 0 && !s.given(cmd):
+		return usagef(cmd, "name letters, choose them by flags such as --adapter, or say --all")
+	case s.limit < 0:
+		return usagef(cmd, "--limit: %d is less than 0", s.limit)
+	}
+	return nil
 }
 
 // unique keeps the first of each id: a letter named twice must not be sent twice.

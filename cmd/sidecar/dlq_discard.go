@@ -57,7 +57,7 @@ func (x *discard) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	results, failure := x.each(cmd.Context(), client, ids)
-	return x.app.finish(x.out, results, failure)
+	return x.app.finish(x.out, results, failure, false)
 }
 
 func (x *discard) each(ctx context.Context, client *admin.Client, ids []string) ([]proxy.ReplayResult, error) {

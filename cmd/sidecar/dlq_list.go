@@ -15,9 +15,13 @@ func newListCommand(a *app, d *door) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List letters, oldest first",
-		Long:  "Lists letters, oldest first: those that wait for somebody, unless --state says otherwise.",
+		Long: `Lists letters, oldest first: those that wait for somebody, unless --state says otherwise.
+
+With --from it reads what was forwarded to the sink and still waits, by any sidecar of the application, also by one that
+is gone. Reading a long topic takes a while.`,
 		Example: `  sidecar dlq list
   sidecar dlq list --adapter sales-system --error-type timeout --since 2h
+  sidecar dlq list --from kafka --adapter sales-system
   sidecar dlq list --state all --since 2026-01-31T00:00:00Z -o json`,
 		Args: needs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,6 +53,7 @@ func newListCommand(a *app, d *door) *cobra.Command {
 		},
 	}
 	s.flags(c)
+	s.fromFlag(c)
 	c.Flags().IntVar(&s.limit, "limit", admin.DefaultLimit, "list at most `N` letters")
 	out.flags(c)
 	return c

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -35,18 +39,30 @@ func newReplayCommand(a *app, d *door) *cobra.Command {
 		Long: `Sends letters again one after the other, chosen by flags oldest first, or named in the order they are named.
 Each passes the whole chain: original key, fresh signature, the limits and the breaker of now. A letter is refused
 when the provider may have forgotten its key, or when its outcome is unknown and the provider does not honour keys;
---force sends it all the same, and it may then take effect twice.
+--force sends it all the same, and it may then take effect twice. A letter that another sidecar is replaying, or has
+replayed, is not sent.
+
+Letters chosen by flags are tried once in a run, whatever comes of it. A run that was stopped, by an interrupt or because
+the sidecar went away, prints its name: the same command with --run NAME goes on with what is left. What was refused
+only for the moment, by an open breaker for example, is left.
+
+With --from the letters are read from the sink, where those of sidecars that are gone are found too, and taken over into
+the spool of this sidecar before they are sent. They are named by their whole ids.
 
 ` + shortIDs + `
 
 Exits 1 when any letter was refused or failed. An interrupt ends it after the letter being sent.`,
 		Example: `  sidecar dlq replay 0198f0c2-7a35-7c11-9d3a-4be1c2a90d11
   sidecar dlq replay --adapter sales-system --since 2h --dry-run
-  sidecar dlq replay --all --rate 5`,
+  sidecar dlq replay --adapter sales-system --operation "POST /api/v2/orders/intake" --until 30m --rate 5
+  sidecar dlq replay --from kafka --adapter sales-system --since 24h
+  sidecar dlq replay --all --run run-20260131-093000-5f2c`,
 		RunE: r.run,
 	}
 	r.selection.flags(c)
+	r.selection.fromFlag(c)
 	f := c.Flags()
+	f.StringVar(&r.options.Run, "run", "", "`NAME` of the run; letters it has tried already are left out (default a new name)")
 	f.BoolVar(&r.selection.all, "all", false, "every letter that waits for somebody")
 	f.IntVar(&r.selection.limit, "limit", 0, "at most `N` letters; 0 for no bound")
 	f.Float64Var(&r.perSecond, "rate", 0, "at most `N` letters a second; 0 for no bound")
@@ -65,13 +81,65 @@ func (r *replay) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	ids, err := r.selection.choose(cmd, client, args, r.app.now())
+	r.options.Who = r.who.name()
+	if r.options.Run == "" && len(args) == 0 && !r.options.DryRun {
+		r.options.Run = newRun(r.app.now())
+	}
+	ids, results, err := r.choose(cmd, client, args)
 	if err != nil {
 		return err
 	}
-	r.options.Who = r.who.name()
-	results, failure := r.send(cmd.Context(), client, ids)
-	return r.app.finish(r.out, results, failure)
+	sent, failure := r.send(cmd.Context(), client, ids)
+	results = append(results, sent...)
+	ended := r.app.finish(r.out, results, failure, r.options.DryRun)
+	if len(args) == 0 && (failure != nil || slices.ContainsFunc(results, func(r proxy.ReplayResult) bool { return r.Retryable })) {
+		r.hint()
+	}
+	return ended
+}
+
+// choose returns the ids of the letters to send. Of letters in a sink it also returns what came of those that are not to
+// be sent.
+func (r *replay) choose(cmd *cobra.Command, client *admin.Client, args []string) (ids []string, results []proxy.ReplayResult, err error) {
+	s := &r.selection
+	if len(args) == 0 {
+		s.untried = r.options.Run
+	}
+	if s.from == "" {
+		ids, err = s.choose(cmd, client, args, r.app.now())
+		return ids, nil, err
+	}
+	if err := s.checkChoice(cmd, args); err != nil {
+		return nil, nil, err
+	}
+	q, err := s.query(cmd, r.app.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	q.Limit = s.limit
+	found, err := client.Adopt(cmd.Context(), q, args, r.options)
+	for _, l := range found.Letters {
+		if l.Result == "adopted" || l.Result == "kept" {
+			ids = append(ids, l.ID)
+		} else {
+			results = append(results, l)
+		}
+	}
+	return ids, results, err
+}
+
+// newRun makes a name that no other run has.
+func newRun(now time.Time) string {
+	var random [2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return "run-" + now.UTC().Format("20060102-150405-") + hex.EncodeToString(random[:])
+}
+
+// hint says how to go on.
+func (r *replay) hint() {
+	if r.options.Run != "" {
+		fmt.Fprintf(r.app.stderr, "sidecar: the same command with --run %s goes on with what is left\n", r.options.Run)
+	}
 }
 
 // send replays the letters one by one. An interrupt ends it between two letters, never within one: what was sent must

@@ -107,9 +107,16 @@ func attemptTable(attempts []dlq.Attempt) string {
 func auditTable(audit []dlq.Audit) string {
 	t := newTable("  TIME", "WHO", "ACTION", "OUTCOME")
 	for _, e := range audit {
-		t.AppendRow(table.Row{"  " + stamp(e.Time), dash(e.Who), dash(e.Action), dash(e.Outcome)})
+		t.AppendRow(table.Row{"  " + stamp(e.Time), dash(e.Who), dash(e.Action), dash(e.Outcome) + inRun(e.Run)})
 	}
 	return t.Render()
+}
+
+func inRun(run string) string {
+	if run == "" {
+		return ""
+	}
+	return " (" + printable(run) + ")"
 }
 
 // renderBody prints text, up to maxShown bytes, and only says of anything else that it is there.

@@ -27,14 +27,15 @@ type fake struct {
 	mu      sync.Mutex
 	status  proxy.Status
 	letters []*dlq.Letter
+	sink    []*dlq.Letter                 // in Kafka
 	replies map[string]proxy.ReplayResult // by id; else replayed with 201
 	calls   []string
 }
 
 func startFake(ts *testscript.TestScript, _ bool, _ []string) {
 	f := ts.Value(fakeKey{}).(*fake)
-	f.status, f.letters, f.replies, f.calls = proxy.Status{}, nil, nil, nil
-	for name, into := range map[string]any{"status.json": &f.status, "letters.json": &f.letters, "replies.json": &f.replies} {
+	f.status, f.letters, f.sink, f.replies, f.calls = proxy.Status{}, nil, nil, nil, nil
+	for name, into := range map[string]any{"status.json": &f.status, "letters.json": &f.letters, "sink.json": &f.sink, "replies.json": &f.replies} {
 		content, err := os.ReadFile(ts.MkAbs(name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -42,12 +43,27 @@ func startFake(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(err)
 		ts.Check(json.Unmarshal(content, into))
 	}
-	door := httptest.NewServer(admin.New(admin.Config{Controller: f, Letters: f, Log: slog.New(slog.DiscardHandler)}))
+	door := httptest.NewServer(admin.New(admin.Config{Controller: f, Letters: f, Sink: f.asSink(), Log: slog.New(slog.DiscardHandler)}))
 	probes := httptest.NewServer(admin.Probes(f, http.NotFoundHandler()))
 	ts.Defer(door.Close)
 	ts.Defer(probes.Close)
 	ts.Setenv("SIDECAR_ADMIN", strings.TrimPrefix(door.URL, "http://"))
 	ts.Setenv("SIDECAR_PROBES", strings.TrimPrefix(probes.URL, "http://"))
+}
+
+// asSink is a Kafka that has the letters of sink.json; nil without that file.
+func (f *fake) asSink() *admin.Sink {
+	if f.sink == nil {
+		return nil
+	}
+	return &admin.Sink{Name: "kafka", Read: func(_ context.Context, filter dlq.Filter, visit func(*dlq.Letter) bool) error {
+		for _, l := range f.sink {
+			if filter.Matches(l) && !visit(l) {
+				break
+			}
+		}
+		return nil
+	}}
 }
 
 func (f *fake) note(format string, args ...any) {
@@ -96,16 +112,43 @@ func (f *fake) Replay(_ context.Context, id string, o proxy.ReplayOptions) (prox
 	if err != nil {
 		return proxy.ReplayResult{}, err
 	}
-	f.note("replay %s who=%s force=%v dry_run=%v", id, o.Who, o.Force, o.DryRun)
+	run := ""
+	if o.Run != "" && !strings.HasPrefix(o.Run, "run-") { // but one that the command made up
+		run = " run=" + o.Run
+	}
+	f.note("replay %s who=%s force=%v dry_run=%v%s", id, o.Who, o.Force, o.DryRun, run)
+	if r, ok := f.replies["dry "+id]; ok && o.DryRun {
+		r.ID = id
+		return r, nil
+	}
 	if o.DryRun {
 		return proxy.ReplayResult{ID: id, Result: "would-send"}, nil
 	}
 	if r, ok := f.replies[id]; ok {
 		r.ID = id
+		if !r.Retryable {
+			l.Audit = append(l.Audit, dlq.Audit{Action: dlq.ActionReplay, Run: o.Run})
+		}
 		return r, nil
 	}
 	l.State = dlq.Replayed
+	l.Audit = append(l.Audit, dlq.Audit{Action: dlq.ActionReplay, Run: o.Run})
 	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201, Attempts: 1}, nil
+}
+
+func (f *fake) DryRun(l *dlq.Letter, _ proxy.ReplayOptions) proxy.ReplayResult {
+	return proxy.ReplayResult{ID: l.ID, Result: "would-send"}
+}
+
+func (f *fake) Adopt(_ context.Context, l *dlq.Letter, who string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.get(l.ID); err == nil {
+		return false, nil
+	}
+	f.note("adopt %s who=%s", l.ID, who)
+	f.letters = append(f.letters, l)
+	return true, nil
 }
 
 func (f *fake) Get(id string) (*dlq.Letter, error) {

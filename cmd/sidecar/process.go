@@ -133,7 +133,7 @@ func (p *process) listen(doc *config.Document, probes http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listen.admin: %w", err)
 	}
-	door := admin.New(admin.Config{Controller: p.server, Letters: p.letters, Log: p.log, Reload: p.reload, Hosts: []string{host}})
+	door := admin.New(admin.Config{Controller: p.server, Letters: p.letters, Sink: p.readSink(doc), Log: p.log, Reload: p.reload, Hosts: []string{host}})
 	if p.admin, p.adminAddr, err = p.serve(doc.Listen.Admin, door); err != nil {
 		return fmt.Errorf("listen.admin: %w", err)
 	}

@@ -95,7 +95,7 @@ func TestLongReplaysListTheirFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.app.finish("table", results, nil); err != errNotWell {
+	if err := r.app.finish("table", results, nil, false); err != errNotWell {
 		t.Errorf("%v", err)
 	}
 	want := "ID    RESULT  STATUS  ATTEMPTS  REASON\ngone  failed  -       -         there is no letter gone\n\n52 letters: 51 replayed, 1 failed\n"

@@ -15,12 +15,18 @@ type order struct {
 	Who    string `json:"who"`
 	Force  bool   `json:"force,omitempty"`
 	DryRun bool   `json:"dry_run,omitempty"`
+
+	Run string   `json:"run,omitempty"` // of a replay: name of the run it is part of
+	IDs []string `json:"ids,omitempty"` // of an adoption: whole ids; none: all that are chosen otherwise
 }
 
 func (s *server) order(r *http.Request) (order, error) {
 	var o order
 	err := decode(r, &o)
 	o.Who = cleanName(o.Who)
+	if o.Run != "" {
+		o.Run = cleanName(o.Run)
+	}
 	return o, err
 }
 
@@ -60,7 +66,7 @@ func (s *server) replay(r *http.Request) (any, error) {
 	}
 	id := r.PathValue("id")
 	result, err := s.Controller.Replay(context.WithoutCancel(r.Context()), id,
-		proxy.ReplayOptions{Who: o.Who, Force: o.Force, DryRun: o.DryRun})
+		proxy.ReplayOptions{Who: o.Who, Run: o.Run, Force: o.Force, DryRun: o.DryRun})
 	if err != nil && result.Result != "" {
 		// It was sent. Whoever is told only that something failed would send it again.
 		s.Log.Error("a replay could not be written on its letter", "letter_id", id, "result", result.Result, "error", err)

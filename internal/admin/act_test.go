@@ -14,8 +14,8 @@ import (
 
 func TestReplayPassesItsOptions(t *testing.T) {
 	world := newWorld()
-	w := ask(world.handler(nil), "POST", "/api/v1/letters/a/replay", `{"force":true,"dry_run":true,"who":"ann"}`)
-	if w.Code != 200 || !slices.Equal(world.replayed, []proxy.ReplayOptions{{Who: "ann", Force: true, DryRun: true}}) {
+	w := ask(world.handler(nil), "POST", "/api/v1/letters/a/replay", `{"force":true,"dry_run":true,"who":"ann","run":" night\n"}`)
+	if w.Code != 200 || !slices.Equal(world.replayed, []proxy.ReplayOptions{{Who: "ann", Run: "night", Force: true, DryRun: true}}) {
 		t.Errorf("%d %s %+v", w.Code, w.Body, world.replayed)
 	}
 	if s := world.log.String(); !strings.Contains(s, `audit=true who=ann action=replay object=a`) || !strings.Contains(s, "outcome=replayed") {

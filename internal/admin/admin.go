@@ -23,12 +23,22 @@ type Letters interface {
 	Get(id string) (*dlq.Letter, error)                    // dlq.ErrNotFound
 	Each(f dlq.Filter, visit func(*dlq.Letter) bool) error // in order of ids, until visit says false
 	Discard(ctx context.Context, id, who string) error     // dlq.ErrNotFound
+	Adopt(ctx context.Context, l *dlq.Letter, who string) (adopted bool, err error)
+}
+
+// Sink is where the letters of the application were forwarded to, those of sidecars that are gone among them.
+type Sink struct {
+	Name string // kafka or redis
+	// Read visits the letters that are still open and that f chooses, oldest first, until visit says false: see
+	// dlq.ReadKafka and dlq.ReadStream. After an error some may have been visited.
+	Read func(ctx context.Context, f dlq.Filter, visit func(*dlq.Letter) bool) error
 }
 
 // Config is what New needs.
 type Config struct {
 	Controller proxy.Controller
 	Letters    Letters
+	Sink       *Sink // nil: letters are not forwarded
 	Log        *slog.Logger
 	Hosts      []string                    // names in the Host field accepted beside localhost and loopback addresses
 	Reload     func(context.Context) error // nil: reloading answers 501; an error is the faults, one a line
@@ -63,10 +73,11 @@ func New(c Config) http.Handler {
 func (s *server) routes() []route {
 	return []route{
 		{http.MethodGet, "/api/v1/status", "adapters, breakers, limiters, spool, last reload", s.status},
-		{http.MethodGet, "/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= state= limit= after=", s.letters},
+		{http.MethodGet, "/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= untried= from= limit= after=", s.letters},
 		{http.MethodGet, "/api/v1/letters/{id}", "one letter, whole", s.letter},
-		{http.MethodPost, "/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "who": ""}`, s.replay},
+		{http.MethodPost, "/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "run": "", "who": ""}`, s.replay},
 		{http.MethodPost, "/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, s.discard},
+		{http.MethodPost, "/api/v1/adopt", `take letters over from the sink: ?from=kafka and as for letters {"ids": [], "dry_run": false, "who": ""}`, s.adopt},
 		{http.MethodPost, "/api/v1/breakers/{adapter}/{action}", `open, close or reset: {"who": ""}`, s.breaker},
 		{http.MethodPost, "/api/v1/reload", `read the configuration again: {"who": ""}`, s.reload},
 	}

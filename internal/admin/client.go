@@ -40,9 +40,19 @@ func (c *Client) Status(ctx context.Context) (s proxy.Status, err error) {
 	return s, c.get(ctx, "/api/v1/status", &s)
 }
 
-// Letters asks for one page of letters, oldest first.
+// Letters asks for one page of letters, oldest first. Those of a sink may take minutes.
 func (c *Client) Letters(ctx context.Context, q Query) (p Page, err error) {
-	return p, c.get(ctx, "/api/v1/letters?"+q.Values().Encode(), &p)
+	path := "/api/v1/letters?" + q.Values().Encode()
+	if q.From != "" {
+		return p, c.do(ctx, http.MethodGet, path, nil, &p)
+	}
+	return p, c.get(ctx, path, &p)
+}
+
+// Adopt takes letters of a sink over into the sidecar's own spool: those that q chooses, of them those with these ids if
+// there are any. A dry run only says which of them would be sent.
+func (c *Client) Adopt(ctx context.Context, q Query, ids []string, o proxy.ReplayOptions) (a Adoption, err error) {
+	return a, c.post(ctx, "/api/v1/adopt?"+q.Values().Encode(), order{Who: o.Who, Force: o.Force, DryRun: o.DryRun, IDs: ids}, &a)
 }
 
 // Letter asks for one letter, whole.
@@ -53,7 +63,7 @@ func (c *Client) Letter(ctx context.Context, id string) (*dlq.Letter, error) {
 
 // Replay sends a letter again.
 func (c *Client) Replay(ctx context.Context, id string, o proxy.ReplayOptions) (r proxy.ReplayResult, err error) {
-	return r, c.post(ctx, letterPath(id)+"/replay", order{Who: o.Who, Force: o.Force, DryRun: o.DryRun}, &r)
+	return r, c.post(ctx, letterPath(id)+"/replay", order{Who: o.Who, Run: o.Run, Force: o.Force, DryRun: o.DryRun}, &r)
 }
 
 // Discard marks a letter as not needed any more.

@@ -85,6 +85,19 @@ func (w *world) Replay(ctx context.Context, id string, o proxy.ReplayOptions) (p
 	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201}, w.unrecorded
 }
 
+func (w *world) DryRun(l *dlq.Letter, o proxy.ReplayOptions) proxy.ReplayResult {
+	w.replayed = append(w.replayed, o)
+	return proxy.ReplayResult{ID: l.ID, Result: "would-send"}
+}
+
+func (w *world) Adopt(_ context.Context, l *dlq.Letter, _ string) (bool, error) {
+	if _, err := w.Get(l.ID); err == nil {
+		return false, nil
+	}
+	w.letters = append(w.letters, l)
+	return true, w.failure
+}
+
 func (w *world) Get(id string) (*dlq.Letter, error) {
 	for _, l := range w.letters {
 		if l.ID == id {

@@ -48,7 +48,8 @@ func TestDoubtfulFiltersAreRefused(t *testing.T) {
 }
 
 func TestQuerySurvivesTheURL(t *testing.T) {
-	want := Query{Limit: 5, After: "0198", Filter: dlq.Filter{Adapter: "a b&c", ErrorType: problem.TypeNetwork, Tenant: "ü", Key: "k",
+	want := Query{Limit: 5, After: "0198", From: "kafka", Filter: dlq.Filter{Adapter: "a b&c", ErrorType: problem.TypeNetwork, Tenant: "ü", Key: "k",
+		Operation: "POST /a/{b}", Untried: "night",
 		Since: time.Unix(1, 5).UTC(), Until: time.Unix(99, 0).UTC(), States: []dlq.State{dlq.Dead}}}
 	values, err := url.ParseQuery(want.Values().Encode())
 	if err != nil {

@@ -23,6 +23,7 @@ type Query struct {
 	Filter dlq.Filter
 	Limit  int
 	After  string // id; only letters after it, "" for all
+	From   string // kafka or redis: letters that a sink has; "": those of the sidecar's own spool
 }
 
 // ParseQuery reads a query. An unknown parameter is an error: a misspelt filter must not choose every letter.
@@ -48,6 +49,12 @@ func (q *Query) set(name string, values []string) (err error) {
 		f.Tenant = value
 	case "key":
 		f.Key = value
+	case "operation":
+		f.Operation = value
+	case "untried":
+		f.Untried = value
+	case "from":
+		q.From, err = parseSink(value)
 	case "error_type":
 		f.ErrorType, err = parseErrorType(value)
 	case "since":
@@ -61,7 +68,7 @@ func (q *Query) set(name string, values []string) (err error) {
 	case "limit":
 		q.Limit, err = parseLimit(value)
 	default:
-		err = fmt.Errorf("is unknown; a letter is chosen by adapter, error_type, since, until, tenant, key, state, limit and after")
+		err = fmt.Errorf("is unknown; a letter is chosen by adapter, error_type, since, until, tenant, key, operation, state, untried, from, limit and after")
 	}
 	return err
 }
@@ -78,6 +85,9 @@ func (q Query) Values() url.Values {
 	set("error_type", string(f.ErrorType))
 	set("tenant", f.Tenant)
 	set("key", f.Key)
+	set("operation", f.Operation)
+	set("untried", f.Untried)
+	set("from", q.From)
 	set("after", q.After)
 	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
 		if !t.IsZero() {
@@ -91,6 +101,13 @@ func (q Query) Values() url.Values {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
 	return v
+}
+
+func parseSink(value string) (string, error) {
+	if value == "" || value == "kafka" || value == "redis" {
+		return value, nil
+	}
+	return "", fmt.Errorf("%q is neither kafka nor redis", value)
 }
 
 func parseErrorType(value string) (problem.ErrorType, error) {
