@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -37,7 +38,7 @@ func canarySetup(t *testing.T, good, bad *Upstream) Setup {
 	for name, auth := range auths {
 		sign := "sign: { secret: file:" + dir + "/sign, content: \"{method}{path}{query}{body}\" }"
 		adapters += Adapter("good-"+name, good.URL, auth, sign) + Adapter("bad-"+name, bad.URL, auth, sign) +
-			Adapter("gone-"+name, "http://"+FreeAddr(t), auth, sign)
+			Adapter("gone-"+name, "http://"+FreeAddr(t), auth, sign) + Adapter("later-"+name, bad.URL, auth, sign, "delivery: async")
 	}
 	return Setup{LogLevel: "debug", Adapters: adapters,
 		Env: []string{"BEARER=" + canaries["bearer from env"], "HEADER=" + canaries["header from env"]}}
@@ -46,22 +47,28 @@ func canarySetup(t *testing.T, good, bad *Upstream) Setup {
 func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	t.Parallel()
 	good, bad := NewUpstream(t, OK("ok")), NewUpstream(t, Status(500))
-	s := Start(t, canarySetup(t, good, bad))
+	kafka, setup := newBroker(t), canarySetup(t, good, bad)
+	setup.DLQ = "kafka: { brokers: [" + kafka.address + "] }"
+	s := Start(t, setup)
 	var seen strings.Builder // everything the application and the operator can see
 	fields := []string{"Authorization: Bearer " + canaries["application's Authorization"], "Cookie: session=" + canaries["application's Cookie"],
 		"Proxy-Authorization: Basic " + canaries["application's proxy login"], "X-API-Key: " + canaries["application's API key"]}
-	for _, kind := range []string{"good-", "bad-", "gone-"} {
+	for _, kind := range []string{"good-", "bad-", "gone-", "later-"} {
 		for _, name := range []string{"bearer", "basic", "header", "none"} {
 			for _, method := range []string{"GET", "POST"} {
 				a := s.Do(t, method, "/"+kind+name+"/a?q="+hush["query value"], `{"x":"`+hush["body"]+`"}`, fields...)
 				fmt.Fprintln(&seen, a.Status, a.Header, a.Body)
+				if at := a.Header.Get("Location"); a.Status == 202 {
+					Eventually(t, "the accepted call to end", func() bool { return strings.Contains(s.Get(t, at).Body, `"failed"`) })
+					fmt.Fprintln(&seen, s.Get(t, at).Body, s.Get(t, at+"/response").Body)
+				}
 			}
 		}
 	}
 	wantCredentialsSent(t, good)
 	ids := s.Letters(t)
-	if len(ids) != 8 {
-		t.Fatalf("%d letters, want the 8 of the failed POSTs", len(ids))
+	if len(ids) != 12 {
+		t.Fatalf("%d letters, want the 12 of the failed POSTs", len(ids))
 	}
 	for _, id := range ids {
 		seen.WriteString(s.MustCommand(t, "dlq", "show", id, "-o", "json").Stdout)
@@ -78,7 +85,10 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	s.Hangup()
 	s.Term()
 	s.Wait(patience)
-	wantHidden(t, "an answer, a command or a metric", seen.String(), canaries)
+	for _, r := range kafka.records(len(ids)) {
+		seen.WriteString(fmt.Sprint(r.Headers) + string(r.Value) + decoded(r.Value))
+	}
+	wantHidden(t, "an answer, a command, a metric or the topic", seen.String(), canaries)
 	wantHidden(t, "the log", s.Log.String(), canaries)
 	wantHidden(t, "the log", s.Log.String(), hush)
 	wantHidden(t, "the metrics", metrics, hush)
@@ -86,6 +96,13 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	if !strings.Contains(folder(t, s.SpoolDir()), base64.StdEncoding.EncodeToString([]byte(`{"x":"`+hush["body"]+`"}`))) && !strings.Contains(folder(t, s.SpoolDir()), hush["body"]) {
 		t.Errorf("the spool does not hold the letters' bodies, so that looking for secrets there says nothing")
 	}
+}
+
+// decoded is the body of a letter as JSON.
+func decoded(letter []byte) string {
+	var l Letter
+	_ = json.Unmarshal(letter, &l)
+	return string(l.OriginalMessage.Body)
 }
 
 // wantCredentialsSent proves that the canaries flew at all.
