@@ -8,22 +8,24 @@ import (
 
 // Filter chooses letters; a zero field chooses all.
 type Filter struct {
-	Adapter   string // name or id
-	ErrorType problem.ErrorType
-	Since     time.Time // created at or after
-	Until     time.Time // created before
-	Tenant    string
-	Key       string
-	Operation string // as configured: POST /orders
-	States    []State
-	Untried   string // chooses letters that were not tried in the replay run of this name
+	Application string // whose sidecar kept them
+	Adapter     string // name or id
+	ErrorType   problem.ErrorType
+	Since       time.Time // created at or after
+	Until       time.Time // created before
+	Tenant      string
+	Key         string
+	Operation   string // as configured: POST /orders
+	States      []State
+	Untried     string // chooses letters that were not tried in the replay run of this name
 }
 
 // Matches reports whether l is chosen.
 func (f Filter) Matches(l *Letter) bool {
 	m := &l.Metadata
 	switch {
-	case f.Adapter != "" && f.Adapter != m.AdapterID && f.Adapter != m.Adapter,
+	case f.Application != "" && f.Application != m.Application,
+		f.Adapter != "" && f.Adapter != m.AdapterID && f.Adapter != m.Adapter,
 		f.ErrorType != "" && f.ErrorType != l.Error.Type,
 		!f.Since.IsZero() && m.Created.Before(f.Since),
 		!f.Until.IsZero() && !m.Created.Before(f.Until),

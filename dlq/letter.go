@@ -74,9 +74,10 @@ type Metadata struct {
 	UserID         string    `json:"userId"`
 	IdempotencyKey string    `json:"idempotencyKey"`
 	AdapterVersion string    `json:"adapterVersion"`
-	Adapter        string    `json:"adapter"`         // name in the configuration; replay finds it by this
-	Scope          string    `json:"scope,omitempty"` // hex of the key's scope; a success with it resolves the letter
-	Fresh          bool      `json:"keyFresh"`        // the key was made by the sidecar for this exchange alone
+	Adapter        string    `json:"adapter"`               // name in the configuration; replay finds it by this
+	Application    string    `json:"application,omitempty"` // whose sidecar kept it, see Config.Application
+	Scope          string    `json:"scope,omitempty"`       // hex of the key's scope; a success with it resolves the letter
+	Fresh          bool      `json:"keyFresh"`              // the key was made by the sidecar for this exchange alone
 	Created        time.Time `json:"created"`
 	Forwarded      time.Time `json:"forwarded,omitzero"` // when a sink last acknowledged it
 }
@@ -97,7 +98,8 @@ type Audit struct {
 	Who     string    `json:"who"`
 	Action  string    `json:"action"` // replay, reconcile, adopt, resolve, discard
 	Outcome string    `json:"outcome"`
-	Run     string    `json:"run,omitempty"` // name of the replay run it was part of
+	Run     string    `json:"run,omitempty"`    // name of the replay run it was part of
+	Forced  bool      `json:"forced,omitempty"` // although it may take effect twice
 }
 
 // ActionReplay is the action of replays in a letter's audit.

@@ -23,8 +23,10 @@ type Config struct {
 	Now       func() time.Time // the clock of audit rows; default time.Now
 	Seal      *Sealer          // encrypts what the application sent; nil: new letters are kept as they are
 	OmitBody  bool             // new letters are kept without their bodies, and cannot be replayed
-	Outbox    bool             // letters wait in the outbox for a sink, also those that are open and were never forwarded
-	Changed   func()           // called when something of Stats has changed, also when Put failed; must be quick; nil: nobody wants to know
+	// Application marks new letters, so that several applications can share a sink: see Filter.Application. "": none.
+	Application string
+	Outbox      bool   // letters wait in the outbox for a sink, also those that are open and were never forwarded
+	Changed     func() // called when something of Stats has changed, also when Put failed; must be quick; nil: nobody wants to know
 }
 
 const (
@@ -135,6 +137,7 @@ func (s *Spool) keep(ctx context.Context, l *Letter) error {
 	if kept.Metadata.Created.IsZero() {
 		kept.Metadata.Created = s.config.Now()
 	}
+	kept.Metadata.Application = cmp.Or(kept.Metadata.Application, s.config.Application)
 	if s.config.OmitBody {
 		kept.OriginalMessage.omitBody()
 	}

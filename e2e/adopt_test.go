@@ -62,3 +62,16 @@ func TestLettersOfAPodThatIsGoneAreReplayedFromKafka(t *testing.T) {
 		t.Errorf("state %s", l.State)
 	}
 }
+
+// Two applications that share a stream: neither reads, and sends with its own credentials, what is the other's.
+func TestAnotherApplicationsLettersAreNotRead(t *testing.T) {
+	t.Parallel()
+	redis, up := miniredis.RunT(t), newProvider(t)
+	ours := Start(t, Setup{Adapters: Adapter("sales", up.URL, "retry: off"), Top: "redis: { addresses: [" + redis.Addr() + "], prefix: ours }"})
+	theirs := Start(t, Setup{Adapters: Adapter("sales", up.URL, "retry: off"), Top: "redis: { addresses: [" + redis.Addr() + "], prefix: theirs }"})
+	letters(t, ours, 2)
+	Eventually(t, "the letters to be forwarded", func() bool { return len(ours.Letters(t, "--from", "redis")) == 2 })
+	if ids := theirs.Letters(t, "--from", "redis"); len(ids) != 0 {
+		t.Errorf("another application's letters %v", ids)
+	}
+}

@@ -85,7 +85,7 @@ func (s *Server) readExchange(reply *reply, x *policy.Exchange, prefix string) (
 		p.RetryAfter, p.Cause = time.Second, err
 		return nil, p
 	case kept == nil, kept.Adapter != x.Adapter.Name, kept.Tenant != x.Request.Fields.Get("X-Tenant-ID"), part != "" && part != "response":
-		return nil, problem.New(problem.ExchangeNotFound, "There is no such exchange of this adapter and tenant, or the time for which it is kept is over.")
+		return nil, problem.New(problem.ExchangeNotFound, "There is no such exchange of this adapter and tenant, or the time for which it is kept is over, or another sidecar accepted it: ask the one that answered 202, as the same tenant.")
 	}
 	x.CorrelationID = kept.CorrelationID
 	if part == "" {

@@ -45,7 +45,8 @@ func (r *resend) begin(ctx context.Context) error {
 
 // note adds a row to what is going to be written on the letter.
 func (r *resend) note(action, outcome string) {
-	r.audit = append(r.audit, dlq.Audit{Time: time.Now(), Who: r.options.Who, Action: action, Outcome: outcome, Run: r.options.Run})
+	r.audit = append(r.audit, dlq.Audit{Time: time.Now(), Who: r.options.Who, Action: action, Outcome: outcome, Run: r.options.Run,
+		Forced: r.options.Force && action == dlq.ActionReplay})
 }
 
 // write puts what was noted on the letter, and edits it further.

@@ -107,9 +107,16 @@ func attemptTable(attempts []dlq.Attempt) string {
 func auditTable(audit []dlq.Audit) string {
 	t := newTable("  TIME", "WHO", "ACTION", "OUTCOME")
 	for _, e := range audit {
-		t.AppendRow(table.Row{"  " + stamp(e.Time), dash(e.Who), dash(e.Action), dash(e.Outcome) + inRun(e.Run)})
+		t.AppendRow(table.Row{"  " + stamp(e.Time), dash(e.Who), dash(e.Action) + forced(e), dash(e.Outcome) + inRun(e.Run)})
 	}
 	return t.Render()
+}
+
+func forced(e dlq.Audit) string {
+	if e.Forced {
+		return " with force"
+	}
+	return ""
 }
 
 func inRun(run string) string {

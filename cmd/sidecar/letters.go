@@ -15,7 +15,8 @@ import (
 // openLetters opens the spool, and what its letters are forwarded to.
 func (p *process) openLetters(doc *config.Document) error {
 	c := doc.DLQ
-	spool := dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D(), OmitBody: c.Body == "omit", Changed: p.kick}
+	spool := dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D(), OmitBody: c.Body == "omit", Changed: p.kick,
+		Application: applicationOf(doc)}
 	if c.EncryptionKey != "" {
 		var err error
 		if spool.Seal, err = dlq.NewSealer(func() ([]byte, error) {

@@ -73,7 +73,14 @@ func (s *server) replay(r *http.Request) (any, error) {
 		result.Reason = strings.TrimPrefix(result.Reason+"; this could not be written on the letter, which still waits", "; ")
 		err = nil
 	}
-	s.audit(r, o.Who, "replay", id, strings.TrimSuffix(result.Result+": "+result.Reason, ": "), err)
+	action := "replay"
+	switch {
+	case o.DryRun:
+		action = "dry run of a replay"
+	case o.Force:
+		action = "replay with force"
+	}
+	s.audit(r, o.Who, action, id, strings.TrimSuffix(result.Result+": "+result.Reason, ": "), err)
 	return result, err
 }
 

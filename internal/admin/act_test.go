@@ -18,7 +18,7 @@ func TestReplayPassesItsOptions(t *testing.T) {
 	if w.Code != 200 || !slices.Equal(world.replayed, []proxy.ReplayOptions{{Who: "ann", Run: "night", Force: true, DryRun: true}}) {
 		t.Errorf("%d %s %+v", w.Code, w.Body, world.replayed)
 	}
-	if s := world.log.String(); !strings.Contains(s, `audit=true who=ann action=replay object=a`) || !strings.Contains(s, "outcome=replayed") {
+	if s := world.log.String(); !strings.Contains(s, `audit=true who=ann action="dry run of a replay" object=a`) || !strings.Contains(s, "outcome=replayed") {
 		t.Errorf("audit: %s", s)
 	}
 }

@@ -68,13 +68,15 @@ func (o RedisOptions) withDefaults() RedisOptions {
 // abandon as long as nobody took the key over. A step that Redis does not take returns an error and is tried again in
 // the background; until then this process answers with it.
 //
-// With Request.FailOpen a key is granted, when Redis does not answer, on what this process alone knows.
+// With Request.FailOpen a key is granted, when Redis does not answer, on what this process alone knows: its own calls in
+// flight, and the last few thousand that it ended.
 type Redis struct {
 	client  *shared.Client
 	options RedisOptions
 	scripts scripts
 	shards  [shardCount]table
 	pending pending
+	recent  recent
 
 	degraded, restored, lost atomic.Int64
 
@@ -98,6 +100,7 @@ func NewRedis(client *shared.Client, o RedisOptions) *Redis {
 	o = o.withDefaults()
 	r := &Redis{client: client, options: o, scripts: newScripts()}
 	r.pending.init(o.MaxPending, o.MaxPendingBytes)
+	r.recent.init()
 	for i := range r.shards {
 		r.shards[i] = table{holds: make(map[Scope]*hold), asks: make(map[Scope]*ask), watches: make(map[Scope]*watch)}
 	}

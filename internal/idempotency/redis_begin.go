@@ -150,6 +150,11 @@ func (r *Redis) concludeAlone(t *table, a *ask, why error) Decision {
 	if d, free := t.holds[q.Scope].judgeAlone(q, now); !free {
 		return d
 	}
+	if s := r.recent.get(q.Scope); s != nil {
+		if d, unsure := s.judge(q, now); !unsure {
+			return d
+		}
+	}
 	r.degraded.Add(1)
 	r.grant(t, newHold(q, a.owner, now))
 	return Decision{Verdict: Granted, Owner: a.owner, Degraded: why}
@@ -164,6 +169,7 @@ func (r *Redis) grant(t *table, h *hold) {
 		}
 	}
 	t.holds[h.scope] = h
+	r.recent.forget(h.scope)
 }
 
 // takeBack undoes, in the background, a claim that Redis may have granted without anybody hearing of it. A key whose

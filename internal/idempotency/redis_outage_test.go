@@ -263,3 +263,24 @@ func TestASettlementIsGivenUpWhenItMeansNothingAnyMore(t *testing.T) {
 	eventually(t, "it to be given up", func() bool { return a.Stats().Lost == 1 })
 	ask(t, a, q, idempotency.Granted)
 }
+
+func TestWithoutRedisAProcessStillKnowsWhatItEndedItself(t *testing.T) {
+	s := newServer(t)
+	a, b := s.store(t, idempotency.RedisOptions{}), s.store(t, idempotency.RedisOptions{})
+	done, doubt, freed := failOpen(request("done")), failOpen(request("doubt")), failOpen(request("freed"))
+	must(t, a.Finish(t.Context(), done.Scope, ask(t, a, done, idempotency.Granted).Owner, answered("ok"), time.Hour))
+	must(t, a.Abandon(t.Context(), doubt.Scope, ask(t, a, doubt, idempotency.Granted).Owner, time.Hour))
+	must(t, a.Release(t.Context(), freed.Scope, ask(t, a, freed, idempotency.Granted).Owner))
+	s.SetError(full)
+	if d := ask(t, a, done, idempotency.Replay); string(d.Outcome.Body) != "ok" {
+		t.Errorf("replayed %q", d.Outcome.Body)
+	}
+	ask(t, a, doubt, idempotency.Unknown)
+	if d := ask(t, a, resend(doubt), idempotency.Granted); d.Degraded == nil {
+		t.Error("granted with Redis' word")
+	}
+	ask(t, a, freed, idempotency.Granted)
+	ask(t, b, done, idempotency.Granted) // another process does not know
+	s.advance(time.Hour)
+	ask(t, a, done, idempotency.Granted)
+}

@@ -75,6 +75,7 @@ func (r *Redis) round(ctx context.Context) (more, progress bool) {
 			case err == nil:
 				progress = true
 				r.pending.remove(s)
+				r.recent.add(s)
 				r.forget(s)
 			case !errors.Is(err, shared.ErrDown):
 				r.pending.failed(s)

@@ -106,6 +106,7 @@ func (r *Redis) settle(ctx context.Context, scope Scope, owner Owner, how step, 
 		r.postpone(s)
 		return fmt.Errorf("%s a key in Redis: %w", how, err)
 	}
+	r.recent.add(s)
 	r.forget(s)
 	return nil
 }

@@ -12,12 +12,13 @@ const (
 	probeWhenUp   = time.Second
 	probeWhenDown = 200 * time.Millisecond
 	probeKeyTTL   = time.Minute
+	lookAgain     = 30 * time.Second // at the settings: a failover leads to another server
 )
 
 // probe writes to Redis now and then until ctx ends. It writes because a full Redis, and a master that has become a
 // replica, still answer whoever only reads. It looks at once when calls fail. Pods do not probe in step: each pause is up to a quarter longer.
 func (c *Client) probe(ctx context.Context) {
-	looked, within := false, unhurried
+	looked, within := time.Time{}, unhurried
 	for {
 		err := c.commandWithin(ctx, within, func(ctx context.Context) error {
 			return c.prober.Set(ctx, c.Key("probe"), "1", probeKeyTTL).Err()
@@ -29,8 +30,8 @@ func (c *Client) probe(ctx context.Context) {
 			c.gate.missed(err)
 		}
 		c.once.Do(func() { close(c.first) })
-		if err == nil && !looked {
-			looked = c.lookAtSettings(ctx)
+		if now := time.Now(); err == nil && now.Sub(looked) > lookAgain && c.lookAtSettings(ctx) {
+			looked = now
 		}
 		pause := probeWhenUp
 		within = c.config.Budget
@@ -56,12 +57,12 @@ func (c *Client) lookAtSettings(ctx context.Context) (looked bool) {
 	if err != nil {
 		return false
 	}
-	policy := field(info, "maxmemory_policy")
-	if policy == "" || policy == "noeviction" || field(info, "maxmemory") == "0" {
-		return true
+	warning, policy := "", field(info, "maxmemory_policy")
+	if policy != "" && policy != "noeviction" && field(info, "maxmemory") != "0" {
+		warning = fmt.Sprintf("maxmemory-policy is %s: Redis may forget used keys and limits when it is full; set noeviction", policy)
 	}
 	c.gate.mu.Lock()
-	c.gate.warning = fmt.Sprintf("maxmemory-policy is %s: Redis may forget used keys and limits when it is full; set noeviction", policy)
+	c.gate.warning = warning
 	c.gate.mu.Unlock()
 	return true
 }
