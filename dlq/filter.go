@@ -32,7 +32,7 @@ func (f Filter) Matches(l *Letter) bool {
 		f.Tenant != "" && f.Tenant != m.TenantID,
 		f.Key != "" && f.Key != m.IdempotencyKey,
 		f.Operation != "" && f.Operation != l.OriginalMessage.Operation,
-		f.Untried != "" && l.triedIn(f.Untried):
+		f.Untried != "" && l.TriedIn(f.Untried):
 		return false
 	}
 	if len(f.States) == 0 {

@@ -105,8 +105,8 @@ type Audit struct {
 // ActionReplay is the action of replays in a letter's audit.
 const ActionReplay = "replay"
 
-// triedIn reports whether a replay run of this name has tried the letter.
-func (l *Letter) triedIn(run string) bool {
+// TriedIn reports whether a replay run of this name has tried the letter.
+func (l *Letter) TriedIn(run string) bool {
 	for _, a := range l.Audit {
 		if a.Action == ActionReplay && a.Run == run {
 			return true

@@ -107,12 +107,16 @@ func (r *autoReplays) run(ctx context.Context, one *autoReplay) {
 		if failed {
 			failures++
 		}
+		changed := one.changed
+		if failures > 0 { // or each letter that opens the breaker would be followed by the next as soon as it closes
+			changed = nil
+		}
 		timer := time.NewTimer(r.pause(one.adapter, failures))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-one.changed:
+		case <-changed:
 			timer.Stop()
 		case <-timer.C:
 		}

@@ -76,15 +76,19 @@ func TestWithoutOtherCallsALetterIsTheProbeOfTheBreaker(t *testing.T) {
 func TestALetterThatFailsEndsAutomaticReplaysForAWhile(t *testing.T) {
 	u := upstream.Script(t, upstream.Status(503), upstream.Status(503), upstream.Status(500), upstream.OK(""))
 	r := serveAuto(t, strings.Replace(auto(u.URL()), "failure_threshold: 2", "failure_threshold: 9", 1),
-		autoPauses{look: never, first: never, most: never, again: never, later: never})
+		autoPauses{look: never, first: 300 * time.Millisecond, most: never, again: never, later: never})
 	first := r.failed()
 	r.failed()
 	r.server.auto.breakerChanged("erp")
 	eventually(t, "the first letter fails again", func() bool { return r.actions(first.ID) != "" })
-	eventually(t, "the token is taken", func() bool { // by a look that finds the second letter: the first is not due
-		r.server.auto.breakerChanged("erp")
+	failed := time.Now()
+	eventually(t, "a look that finds the second letter: the first is not due", func() bool {
+		r.server.auto.breakerChanged("erp") // in vain: each letter that opens the breaker would bring the next
 		return r.open() == 1
 	})
+	if took := time.Since(failed); took < 250*time.Millisecond {
+		t.Errorf("the next letter was sent after %s", took)
+	}
 	r.server.auto.stop()
 	r.server.auto.done.Wait()
 	if l, _ := r.deps.Letters.Get(first.ID); l.State != dlq.Dead || len(l.Audit) != 1 || u.Hits() != 4 {

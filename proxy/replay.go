@@ -35,6 +35,9 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 	if o.DryRun {
 		return s.DryRun(letter, o), nil
 	}
+	if o.Run != "" && letter.TriedIn(o.Run) { // by another command of the same run, since the letters were chosen
+		return later(letterID, "it was tried in this run already"), nil
+	}
 	if !s.enter() {
 		return later(letterID, "the sidecar is shutting down"), nil
 	}

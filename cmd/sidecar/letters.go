@@ -92,22 +92,24 @@ func (p *process) forward() {
 	p.server.Forwards(p.sinkName, p.forwarder)
 }
 
-// flushTime is how long forwarding may take at the end when draining has left less.
-const flushTime = 3 * time.Second
+const (
+	flushTime   = 2 * time.Second // how long forwarding may take at the end when draining has left less
+	closingTime = 3 * time.Second // kept for closing, so that drain is what all of it takes
+)
 
-// stopForwarding forwards what is spooled within what is left of ctx, and stops. What could not be forwarded stays on
-// disk for the next process.
-func (p *process) stopForwarding(ctx context.Context) {
+// stopForwarding forwards what is spooled within what is left of the drain, but for the time that closing takes, and
+// stops. What could not be forwarded stays on disk for the next process.
+func (p *process) stopForwarding(drain context.Context) {
 	if p.forwarder == nil {
 		return
 	}
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) < flushTime {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), flushTime)
-		defer cancel()
-	}
+	end, _ := drain.Deadline()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), max(time.Until(end)-closingTime, flushTime))
+	defer cancel()
 	if err := p.forwarder.Flush(ctx); err != nil {
 		p.log.Warn("letters stay in the spool", "waiting", p.letters.Stats().Outbox, "error", err.Error())
+		p.close(p.sink) // breaks off a Send that hangs
+		p.sink = nil
 	}
 	p.forwarder.Close()
 }
