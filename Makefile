@@ -33,7 +33,7 @@ test: ## every test that needs only Go, with the race detector
 
 e2e: ## install and start the real servers, and test the built binary against them
 	bash e2e/setup.sh
-	go test -tags e2e -count 1 -timeout 40m ./e2e/servers/...
+	go test -tags e2e -count 1 -timeout 40m ./e2e/servers/... ./bench
 
 bench: ## measure the sidecar beside nginx, HAProxy and httputil in one run
 	bash bench/setup.sh
@@ -43,9 +43,9 @@ bench: ## measure the sidecar beside nginx, HAProxy and httputil in one run
 lint: ## gofmt, go vet, staticcheck, import directions
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
-	go vet -tags e2e ./e2e/...
+	go vet -tags e2e ./e2e/... ./bench
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags e2e ./e2e/...
+	go run $(STATICCHECK) -tags e2e ./e2e/... ./bench
 	go test -count 1 -run Import ./cmd/sidecar
 
 fuzz: ## every fuzz target for FUZZTIME each

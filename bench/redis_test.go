@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"os/exec"
 	"testing"
-	"time"
 )
 
 func TestInfoIsReadForScriptsAndRoundTrips(t *testing.T) {
@@ -52,28 +49,5 @@ func TestCallsThatWentWithoutRedisAreFound(t *testing.T) {
 	}
 	if err := (*redisUse)(nil).check(1000, 32, keyed); err != nil {
 		t.Errorf("a target without Redis: %v", err)
-	}
-}
-
-func TestARedisOfItsOwnIsStartedReadAndStopped(t *testing.T) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not installed")
-	}
-	r, err := newRedis(context.Background(), &site{dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.stop()
-	if err := r.start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	use, err := r.read()
-	if err != nil || use.CPU <= 0 || use.Reads == 0 || use.scripts() != 0 {
-		t.Fatalf("%+v, %v", use, err)
-	}
-	begin := time.Now()
-	r.stop()
-	if _, err := r.info(); err == nil || time.Since(begin) >= stopLimit {
-		t.Errorf("it was not ended: %v after %v", err, time.Since(begin))
 	}
 }

@@ -249,9 +249,12 @@ func (c *Client) command(ctx context.Context, run func(context.Context) error) e
 }
 
 func (c *Client) commandWithin(ctx context.Context, d time.Duration, run func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
 	start := time.Now()
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if end, bounded := ctx.Deadline(); !bounded || end.Sub(start) > d { // an exchange's patience is bound enough
+		limited, cancel = context.WithDeadline(ctx, start.Add(d))
+	}
+	defer cancel()
 	err := run(limited)
 	if err == redis.Nil {
 		err = nil
