@@ -66,7 +66,7 @@ func credentials(a *Auth, h *Host, secrets *secret.Resolver) Stage {
 	field, ref, render := a.compile()
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
-			value, err := h.fetch(secrets, ref, x.Tenant)
+			value, err := h.fetch(x, secrets, ref)
 			if err != nil {
 				return nil, err
 			}
@@ -123,12 +123,12 @@ func (c *Call) Secrets() []secret.Ref {
 }
 
 // fetch resolves a secret for one call and remembers whether it could. Without it the call fails closed.
-func (h *Host) fetch(secrets *secret.Resolver, ref secret.Ref, tenant string) (secret.Value, error) {
-	ref, err := ref.Fill(tenant, h.Identity.Name)
+func (h *Host) fetch(x *Exchange, secrets *secret.Resolver, ref secret.Ref) (secret.Value, error) {
+	ref, err := ref.Fill(x.Tenant, h.Identity.Name)
 	if err != nil {
 		return secret.Value{}, credentialsUnavailable("A credential of this adapter depends on the tenant, and X-Tenant-ID is missing or not usable.", err)
 	}
-	value, err := secrets.Resolve(ref)
+	value, err := secrets.Resolve(x.Ctx, ref)
 	h.live.noteCredentials(err)
 	if err != nil {
 		return value, credentialsUnavailable("A credential of this adapter could not be read; the sidecar's log says which.", err)

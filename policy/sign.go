@@ -58,7 +58,7 @@ func sign(s *Sign, h *Host, secrets *secret.Resolver) (Stage, error) {
 	signer := &signer{Sign: *s, content: content, stamped: content.uses(placeTimestamp), identified: content.uses(placeID)}
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
-			key, err := h.fetch(secrets, s.Secret, x.Tenant)
+			key, err := h.fetch(x, secrets, s.Secret)
 			if err != nil {
 				return nil, err
 			}

@@ -139,7 +139,7 @@ func (s *Server) warnOfSecrets(snapshot *Snapshot) {
 			if err != nil {
 				continue
 			}
-			if _, err := s.deps.Secrets.Resolve(filled); err != nil {
+			if _, err := s.deps.Secrets.Resolve(context.Background(), filled); err != nil {
 				s.log().Warn("calls of this adapter will be refused: a credential cannot be read", "adapter_id", a.identity.ID, "error", err.Error())
 			}
 		}

