@@ -54,6 +54,7 @@ type process struct {
 	reloading             sync.Mutex
 	done                  context.CancelFunc // ends the background work
 	expired               chan struct{}      // closed when it has
+	closed                chan struct{}      // closed when stop has closed everything: there is nothing left to interrupt
 }
 
 // adminHeaderTimeout bounds how long a stranger may take to say what it wants, on admin and probes.
@@ -62,7 +63,7 @@ const adminHeaderTimeout = 5 * time.Second
 // start opens the stores, serves admin and probes, and then the application. What it opened it closes again when any
 // of it fails.
 func start(doc *config.Document, logs io.Writer) (*process, error) {
-	p := &process{file: doc.File, level: new(slog.LevelVar), secrets: secret.NewResolver(), expired: make(chan struct{})}
+	p := &process{file: doc.File, level: new(slog.LevelVar), secrets: secret.NewResolver(), expired: make(chan struct{}), closed: make(chan struct{})}
 	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
 	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
 	p.metrics = telemetry.NewMetrics(currentBuild().Version, currentBuild().Commit)
@@ -229,6 +230,7 @@ func (p *process) stop(drain time.Duration) error {
 	<-p.expired
 	p.closeListeners()
 	p.closeStores()
+	close(p.closed)
 	if err != nil {
 		p.log.Error("stopped", "error", err.Error())
 		return err

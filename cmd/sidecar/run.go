@@ -39,8 +39,7 @@ it again; an invalid file changes nothing.`,
 // run serves until a signal says otherwise.
 func (a *app) run(file string) error {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // to the end of the process: one more must not change how it ended
 	doc, err := loadRunnable(file)
 	if err != nil {
 		return err
@@ -76,7 +75,8 @@ func (a *app) run(file string) error {
 	}
 }
 
-// drain stops the process; a second signal while it does ends it at once.
+// drain stops the process; a second signal while it does ends it at once. One that comes when it has stopped changes
+// nothing.
 func (a *app) drain(p *process, signals <-chan os.Signal) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.stop(p.server.Drain()) }()
@@ -85,6 +85,11 @@ func (a *app) drain(p *process, signals <-chan os.Signal) error {
 		case err := <-stopped:
 			return err
 		case s := <-signals:
+			select {
+			case <-p.closed:
+				return <-stopped
+			default:
+			}
 			if s != syscall.SIGHUP {
 				return errors.New("a second signal ended the sidecar before it had drained")
 			}
