@@ -150,8 +150,8 @@ type ReplayOptions struct {
 // ReplayResult is what came of one replay.
 type ReplayResult struct {
 	ID       string `json:"id"`
-	Result   string `json:"result"` // replayed, resolved, refused, failed, would-send
-	Status   int    `json:"status,omitempty"`
+	Result   string `json:"result"`           // replayed, resolved, refused, failed, would-send
+	Status   int    `json:"status,omitempty"` // of the external system's last answer
 	Reason   string `json:"reason,omitempty"`
 	Attempts int    `json:"attempts,omitempty"`
 

@@ -94,14 +94,15 @@ func outcomeOf(r ReplayResult) string {
 	return r.Result + ": " + r.Reason
 }
 
-func judgeReplay(x *policy.Exchange, l *dlq.Letter, resp *wire.Response, err error) ReplayResult {
-	r := ReplayResult{ID: l.ID, Result: resultFailed, Attempts: len(x.Attempts)}
+// judge says what came of a replay. The status is the external system's: a problem of ours has none.
+func (w *resend) judge(x *policy.Exchange, resp *wire.Response, err error) ReplayResult {
+	r := ReplayResult{ID: w.letter.ID, Result: resultFailed, Attempts: len(x.Attempts)}
 	p, isProblem := err.(*problem.Problem)
 	switch {
 	case isProblem:
-		r.Status, r.Reason = p.Status(), p.Detail
+		r.Reason = p.Detail
 		if len(x.Attempts) == 0 {
-			r.Result, r.Retryable = resultRefused, p.Retryable()
+			r.Result, r.Retryable, r.Reason = resultRefused, p.Retryable(), w.unsent(p)
 		}
 	case err != nil:
 		r.Reason = err.Error()

@@ -144,7 +144,7 @@ func (r *resend) send(ctx context.Context) (ReplayResult, error) {
 	}
 	x := r.exchange(ctx)
 	resp, err := r.chain(x)
-	result := judgeReplay(x, r.letter, resp, err)
+	result := r.judge(x, resp, err)
 	resp.Close()
 	return result, r.record(x, result)
 }

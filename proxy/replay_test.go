@@ -66,7 +66,7 @@ func TestAReplayThatFailsLeavesTheLetterOpen(t *testing.T) {
 	for name, c := range map[string]struct {
 		steps  []upstream.Step
 		status int
-	}{"answered": {[]upstream.Step{upstream.Status(503), upstream.Status(400)}, 400}, "broken": {[]upstream.Step{upstream.Status(503), upstream.CloseAfterRead()}, 502}} {
+	}{"answered": {[]upstream.Step{upstream.Status(503), upstream.Status(400)}, 400}, "broken": {[]upstream.Step{upstream.Status(503), upstream.CloseAfterRead()}, 0}} {
 		t.Run(name, func(t *testing.T) {
 			r := serve(t, erp(upstream.Script(t, c.steps...).URL()))
 			l := r.failed()
@@ -75,7 +75,7 @@ func TestAReplayThatFailsLeavesTheLetterOpen(t *testing.T) {
 			if got.Result != "failed" || got.Status != c.status || got.Reason == "" || after.State != dlq.Dead || len(after.Attempts) != 2 || len(r.letters()) != 1 {
 				t.Errorf("%+v, letter %s with %d attempts", got, after.State, len(after.Attempts))
 			}
-			if unknown := after.Error.Type == "outcome_unknown"; unknown != (c.status == 502) {
+			if unknown := after.Error.Type == "outcome_unknown"; unknown != (c.status == 0) {
 				t.Errorf("error type %s", after.Error.Type)
 			}
 		})
@@ -101,8 +101,14 @@ func TestAReplayThatCannotBeSentIsRefused(t *testing.T) {
 	u := upstream.Script(t, upstream.Status(503))
 	r := serve(t, erp(u.URL(), "breaker: { failure_threshold: 1, success_threshold: 1, reset_timeout: 1h }"))
 	l := r.failed("Idempotency-Key", "k")
-	if got := r.replay(l.ID, ReplayOptions{}); got.Result != "refused" || got.Status != 503 || got.Attempts != 0 {
+	if got := r.replay(l.ID, ReplayOptions{}); got.Result != "refused" || got.Status != 0 || got.Attempts != 0 || got.Reason != "the breaker is open, nothing was sent; try again after 1h" {
 		t.Errorf("the breaker is open: %+v", got)
+	}
+	if err := r.server.SetBreaker("erp", BreakerOpen); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.replay(l.ID, ReplayOptions{}); got.Status != 0 || got.Reason != heldOpen+"; nothing was sent" {
+		t.Errorf("the breaker is open by hand: %+v", got)
 	}
 	if _, err := r.server.Replay(t.Context(), "no such letter", ReplayOptions{}); !errors.Is(err, dlq.ErrNotFound) {
 		t.Errorf("no such letter: %v", err)

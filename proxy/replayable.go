@@ -7,9 +7,12 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/policy"
 )
+
+const heldOpen = "the breaker is open by hand; it stays so until it is closed by hand"
 
 // stopped says why a breaker would let nothing through now; "" when it would. A dry run that leaves it out promises
 // what the replay does not keep.
@@ -18,9 +21,26 @@ func stopped(g *policy.Guard) string {
 	case g == nil || g.State() != policy.BreakerOpened:
 		return ""
 	case g.Held():
-		return "the breaker is open by hand; it stays so until it is closed by hand"
+		return heldOpen
 	}
 	return fmt.Sprintf("the breaker is open, probes in %s", units.Duration(g.Remaining().Round(time.Second)))
+}
+
+// unsent says why nothing was sent. What the application is told of a header of its answer means nothing to whoever replays
+// a letter.
+func (r *resend) unsent(p *problem.Problem) string {
+	why := ""
+	switch {
+	case p.Kind == problem.CircuitOpen && r.adapter.host.Breaker.Held():
+		return heldOpen + "; nothing was sent"
+	case p.Kind == problem.CircuitOpen:
+		why = "the breaker is open"
+	case p.Kind == problem.RateLimited:
+		why = "the rate limit has no token to spare"
+	default:
+		return p.Detail
+	}
+	return fmt.Sprintf("%s, nothing was sent; try again after %s", why, units.Duration(max(p.RetryAfter.Round(time.Second), time.Second)))
 }
 
 // impossible says why a letter cannot be sent at all, whoever wants it; "" when it can.
