@@ -27,7 +27,8 @@ func (p *process) openShared(c *config.Redis) error {
 
 func (p *process) redisConfig(c *config.Redis) (shared.Config, error) {
 	out := shared.Config{Addresses: c.Addresses, MasterName: c.MasterName, Cluster: c.Cluster, Username: c.Username,
-		SentinelUsername: c.SentinelUsername, Prefix: c.Prefix, Budget: c.Budget.D(), Changed: p.redisChanged, Observe: p.metrics.Redis()}
+		SentinelUsername: c.SentinelUsername, Prefix: c.Prefix, Budget: c.Budget.D(), Changed: p.redisChanged,
+		Warned: func(what string) { p.log.Warn("redis", "warning", what) }, Observe: p.metrics.Redis()}
 	if c.Password != "" {
 		out.Password = func() (string, error) { return p.reveal(c.Password) }
 	}

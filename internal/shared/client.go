@@ -47,6 +47,9 @@ type Config struct {
 	Budget time.Duration
 	// Changed is told when Redis stops and starts answering; why is nil when it does. nil: nobody wants to know.
 	Changed func(up bool, why error)
+	// Warned is told, once, what is wrong with a Redis that answers: its settings, or that it is nearly full. nil: nobody
+	// wants to know.
+	Warned func(what string)
 	// Observe is told of every command: how long it took and what came of it. Commands refused with ErrDown took no
 	// time. nil: nobody wants to know.
 	Observe func(took time.Duration, err error)
@@ -80,7 +83,8 @@ func Open(c Config) (*Client, error) {
 	client := &Client{config: c, redis: redis.NewUniversalClient(c.options()), prober: redis.NewUniversalClient(c.proberOptions()),
 		doubt: make(chan struct{}, 1), first: make(chan struct{}), stop: stop}
 	client.queue.client = client
-	client.gate.changed, client.gate.misses = c.Changed, missesToClose-1 // one that never answered is down at the first miss
+	client.gate.changed, client.gate.warned = c.Changed, c.Warned
+	client.gate.misses = missesToClose - 1 // one that never answered is down at the first miss
 	client.probes.Go(func() { client.probe(ctx) })
 	return client, nil
 }

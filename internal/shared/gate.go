@@ -12,6 +12,7 @@ import (
 // call has to find out, at its own cost, whether Redis is back.
 type gate struct {
 	changed func(up bool, why error)
+	warned  func(what string) // nil: nobody wants to know
 	down    atomic.Bool
 
 	mu       sync.Mutex
@@ -21,6 +22,8 @@ type gate struct {
 	since    time.Time
 	why      error
 	warning  string
+	warnings [2]string // that were told: of eviction, and of being nearly full
+	full     bool      // nearly
 }
 
 const (

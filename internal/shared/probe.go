@@ -2,9 +2,7 @@ package shared
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 )
 
@@ -47,32 +45,17 @@ func (c *Client) probe(ctx context.Context) {
 	}
 }
 
-// lookAtSettings warns of a Redis that may throw away keys before their time: a used key would look unused.
+// lookAtSettings warns of a Redis that may throw away keys before their time, or will soon take nothing any more.
 func (c *Client) lookAtSettings(ctx context.Context) (looked bool) {
-	info, err := "", error(nil)
+	var infos []string
+	err := error(nil)
 	_ = c.command(ctx, func(ctx context.Context) error {
-		info, err = c.prober.Info(ctx, "memory").Result()
+		infos, err = c.memory(ctx)
 		return nil // not being allowed to ask says nothing of Redis
 	})
 	if err != nil {
 		return false
 	}
-	warning, policy := "", field(info, "maxmemory_policy")
-	if policy != "" && policy != "noeviction" && field(info, "maxmemory") != "0" {
-		warning = fmt.Sprintf("maxmemory-policy is %s: Redis may forget used keys and limits when it is full; set noeviction", policy)
-	}
-	c.gate.mu.Lock()
-	c.gate.warning = warning
-	c.gate.mu.Unlock()
+	c.gate.warn(infos)
 	return true
-}
-
-// field finds name in what INFO says.
-func field(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, found := strings.CutPrefix(line, name+":"); found {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
