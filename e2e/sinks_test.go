@@ -194,11 +194,15 @@ func TestPeopleAreToldOfLettersOnceAndWhenTheyAreGone(t *testing.T) {
 	hook := NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, h Hit) {
 		var alert map[string]any
 		_ = json.Unmarshal([]byte(h.Body), &alert)
+		if got := h.Header.Get("Authorization"); got != "Bearer hook-token" {
+			t.Errorf("Authorization is %q", got)
+		}
 		told <- alert
 		w.WriteHeader(http.StatusNoContent)
 	})
 	up := NewUpstream(t, Status(503))
-	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "retry: off"), DLQ: "alerts: { webhook: " + hook.URL + "/x, group_interval: 1h }"})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, "retry: off"), Env: []string{"HOOK=hook-token"},
+		DLQ: "alerts: { webhook: " + hook.URL + "/x, webhook_token: env:HOOK, group_interval: 1h }"})
 	for range 10 {
 		s.Post(t, "/sales/orders", `{}`)
 	}

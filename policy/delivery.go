@@ -2,6 +2,8 @@ package policy
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -23,6 +25,32 @@ func (s *Settings) checkDelivery(r Report) {
 	if s.Async() && s.Idempotency == nil {
 		r.Fault("delivery", s.Delivery+" needs idempotency: an accepted call is found again, and kept from being sent twice, by its key")
 	}
+	if s.Async() {
+		s.checkAcceptedLetters(r)
+	}
+}
+
+// checkAcceptedLetters finds accepted calls that would fail without a trace: nobody waits for their answer.
+func (s *Settings) checkAcceptedLetters(r Report) {
+	if s.DeadLetter == nil {
+		r.Fault("dlq", "is off, and delivery is "+s.Delivery+": a call that was answered 202 and then fails would be lost; keep letters, or use sync")
+		return
+	}
+	if missing := without([]string{"network", "timeout", "429", "5xx", "circuit_open", "outcome_unknown"}, s.DeadLetter.On); len(missing) > 0 {
+		r.Warn("dlq.on", "leaves out "+strings.Join(missing, ", ")+": a call that was answered 202 (delivery: "+s.Delivery+") and then ends so leaves no letter")
+	}
+	methods := []string{"POST", "PUT", "PATCH", "DELETE"}
+	if s.Validate != nil && len(s.Validate.Methods) > 0 {
+		methods = slices.DeleteFunc(slices.Clone(s.Validate.Methods), func(m string) bool { return !isWrite(m) })
+	}
+	if missing := without(methods, s.DeadLetter.Methods); len(missing) > 0 {
+		r.Warn("dlq.methods", "leaves out "+strings.Join(missing, ", ")+": such a call that was answered 202 (delivery: "+s.Delivery+") and then fails leaves no letter")
+	}
+}
+
+// without is what of all is not in some.
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
 }
 
 // Delivery is one try of an exchange that was accepted before.

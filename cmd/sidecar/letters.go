@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/alert"
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
 // openLetters opens the spool, and what its letters are forwarded to.
@@ -122,9 +124,32 @@ func (p *process) tellPeople(c config.Alerts) {
 	host, _ := os.Hostname()
 	interval := c.GroupInterval.D()
 	a := alert.New(alert.Config{Alertmanager: c.Alertmanager, Webhook: c.Webhook, GroupInterval: interval,
+		AlertmanagerAuth: p.basic(c.AlertmanagerUsername, c.AlertmanagerPassword), WebhookAuth: p.bearer(c.WebhookToken),
 		Source: func() []alert.Group { return p.server.Alerts(interval) }, Admin: p.adminAddr.String(), Instance: strings.TrimSpace(host),
 		Observe: p.metrics.Alerts(), Log: p.log})
 	p.alerter.Store(a)
+}
+
+// bearer makes the value of Authorization of a token; nil without one.
+func (p *process) bearer(token secret.Ref) func() (string, error) {
+	if token == "" {
+		return nil
+	}
+	return func() (string, error) {
+		value, err := p.reveal(token)
+		return "Bearer " + value, err
+	}
+}
+
+// basic makes the value of Authorization of a login (RFC 7617); nil without one.
+func (p *process) basic(username string, password secret.Ref) func() (string, error) {
+	if password == "" {
+		return nil
+	}
+	return func() (string, error) {
+		value, err := p.reveal(password)
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+value)), err
+	}
 }
 
 // kick tells the alerter that something may have changed.

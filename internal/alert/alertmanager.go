@@ -23,7 +23,7 @@ type postableAlert struct {
 
 func (c Config) alertmanager() format {
 	return format{
-		name: toAlertmanager, url: strings.TrimRight(c.Alertmanager, "/") + "/api/v2/alerts", batch: 1000,
+		name: toAlertmanager, url: strings.TrimRight(c.Alertmanager, "/") + "/api/v2/alerts", auth: c.AlertmanagerAuth, batch: 1000,
 		encode: func(batch []notice, now time.Time) any {
 			list := make([]postableAlert, 0, len(batch))
 			for _, n := range batch {

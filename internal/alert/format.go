@@ -15,7 +15,8 @@ const (
 type format struct {
 	name   string
 	url    string
-	batch  int // notices in one POST
+	auth   func() (string, error) // nil: none
+	batch  int                    // notices in one POST
 	encode func(batch []notice, now time.Time) any
 }
 

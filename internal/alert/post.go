@@ -38,19 +38,26 @@ func (r *refusal) Error() string { return fmt.Sprintf("it answered with status %
 
 // post sends content as JSON; nil means that a 2xx came back within postTimeout. Errors do not hold the URL, in which
 // webhooks carry their secret.
-func post(ctx context.Context, client *http.Client, to string, content any) error {
+func post(ctx context.Context, client *http.Client, to format, content any) error {
 	body, err := json.Marshal(content)
 	if err != nil { // strings, numbers and times always encode
 		panic(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, bytes.NewReader(body))
 	if err != nil {
 		return errors.New("the URL cannot be used")
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "integration-sidecar")
+	if to.auth != nil {
+		value, err := to.auth()
+		if err != nil {
+			return fmt.Errorf("read its credentials: %w", err)
+		}
+		request.Header.Set("Authorization", value)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return withoutURL(err)

@@ -1,8 +1,10 @@
 package alert
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,7 +20,7 @@ func TestThePOSTIsJSONAndA2xxIsTaken(t *testing.T) {
 			w.WriteHeader(status)
 		}))
 		client := newClient()
-		if err := post(t.Context(), client, server.URL, hook{}); (err == nil) != ok {
+		if err := post(t.Context(), client, format{url: server.URL}, hook{}); (err == nil) != ok {
 			t.Errorf("status %d: %v", status, err)
 		}
 		client.CloseIdleConnections()
@@ -34,7 +36,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	defer server.Close()
 	client := newClient()
 	defer client.CloseIdleConnections()
-	if err := post(t.Context(), client, server.URL, hook{}); err == nil || elsewhere.Load() != 0 {
+	if err := post(t.Context(), client, format{url: server.URL}, hook{}); err == nil || elsewhere.Load() != 0 {
 		t.Errorf("%d calls elsewhere: %v", elsewhere.Load(), err)
 	}
 }
@@ -49,9 +51,32 @@ func TestErrorsHoldNoURL(t *testing.T) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for _, to := range []string{"http://127.0.0.1:1/secret-token", "http://user:secret-token@127.0.0.1:1/", "gopher://h/secret-token", "http://h:secret-token/", "://secret-token"} {
-		if err := post(t.Context(), client, to, hook{}); err == nil || strings.Contains(err.Error(), "secret-token") {
+		if err := post(t.Context(), client, format{url: to}, hook{}); err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+func TestCredentialsAreAskedForEachPOST(t *testing.T) {
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) { got = append(got, q.Header.Get("Authorization")) }))
+	defer server.Close()
+	client := newClient()
+	defer client.CloseIdleConnections()
+	token := "Bearer one"
+	to := format{url: server.URL, auth: func() (string, error) { return token, nil }}
+	for _, next := range []string{"Bearer two", ""} {
+		if err := post(t.Context(), client, to, hook{}); err != nil {
+			t.Fatal(err)
+		}
+		token = next
+	}
+	to.auth = func() (string, error) { return "", errors.New("env:TOKEN is not set") }
+	if err := post(t.Context(), client, to, hook{}); err == nil || !strings.Contains(err.Error(), "env:TOKEN") {
+		t.Errorf("without credentials: %v", err)
+	}
+	if !slices.Equal(got, []string{"Bearer one", "Bearer two"}) {
+		t.Errorf("%q", got)
 	}
 }
 

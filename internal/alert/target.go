@@ -66,7 +66,7 @@ func (t *target) tell(batch []notice, now time.Time) error {
 	for _, n := range batch {
 		t.book.sending(n, now)
 	}
-	err := post(t.aborted, t.client, t.url, t.encode(batch, now))
+	err := post(t.aborted, t.client, t.format, t.encode(batch, now))
 	t.observe(t.name, err)
 	t.note(err)
 	if err != nil {

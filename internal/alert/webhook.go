@@ -21,7 +21,7 @@ type hook struct {
 
 // webhook sends one alert per POST.
 func (c Config) webhook() format {
-	return format{name: toWebhook, url: c.Webhook, batch: 1, encode: func(batch []notice, _ time.Time) any { return c.hook(batch[0]) }}
+	return format{name: toWebhook, url: c.Webhook, auth: c.WebhookAuth, batch: 1, encode: func(batch []notice, _ time.Time) any { return c.hook(batch[0]) }}
 }
 
 func (c Config) hook(n notice) hook {

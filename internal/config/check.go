@@ -56,10 +56,21 @@ func (r *resolver) checkAdapter(a *Adapter, w adapterShape, n *node, s *scope) {
 		}
 		a.Upstream = u
 	}
-	letters, keys := a.Settings.DeadLetter, a.Settings.Idempotency
-	if letters != nil && keys != nil && letters.AutoReplay && r.written.DLQ.Retention > keys.ProviderTTL {
-		r.faults.add(s.at("dlq.auto_replay"), s.path+".dlq.auto_replay",
-			"would replay a letter that is kept longer (dlq.retention "+r.written.DLQ.Retention.String()+") than the provider remembers its key (idempotency.provider_ttl "+
+	r.checkAutoReplay(a.Settings, s)
+}
+
+// checkAutoReplay refuses to replay by itself, for an adapter or an operation, what the provider may have forgotten.
+func (r *resolver) checkAutoReplay(c *policy.Settings, s *scope) {
+	if c.DeadLetter == nil || !c.DeadLetter.AutoReplay {
+		return
+	}
+	path, dlq := s.path+".dlq.auto_replay", r.written.DLQ
+	if dlq.Body == "omit" {
+		r.warnings.add(s.at("dlq.auto_replay"), path, "does nothing: letters are kept without their bodies (the document's dlq.body is omit), so they cannot be replayed")
+	}
+	if keys := c.Idempotency; keys != nil && dlq.Retention > keys.ProviderTTL {
+		r.faults.add(s.at("dlq.auto_replay"), path,
+			"would replay a letter that is kept longer (dlq.retention "+dlq.Retention.String()+") than the provider remembers its key (idempotency.provider_ttl "+
 				keys.ProviderTTL.String()+"); shorten dlq.retention or switch it off")
 	}
 }

@@ -41,13 +41,6 @@ type RedisStream struct {
 	Stream string `yaml:"stream" default:"integration.dlq" doc:"Name of the stream. It is never trimmed: its readers remove what they have dealt with."`
 }
 
-// Alerts tell people about letters.
-type Alerts struct {
-	Alertmanager  string         `yaml:"alertmanager" format:"url" doc:"URL of an Alertmanager (API v2). Empty: none."`
-	Webhook       string         `yaml:"webhook" format:"url" doc:"URL that gets a POST per group. Empty: none."`
-	GroupInterval units.Duration `yaml:"group_interval" default:"5m" min:"1s" max:"24h" doc:"Least time between two alerts of one adapter and error type."`
-}
-
 // checkDLQ reports what is wrong with the spool and what its letters are forwarded to.
 func (r *resolver) checkDLQ(c *DLQ) {
 	if c.Dir == "" {
@@ -70,6 +63,7 @@ func (r *resolver) checkDLQ(c *DLQ) {
 	if c.Redis != nil && c.Redis.Stream == "" {
 		r.dlqFault("must not be empty; redis: off forwards nothing", "redis", "stream")
 	}
+	r.checkAlerts(&c.Alerts)
 	if c.Body == "omit" && c.EncryptionKey != "" {
 		r.warnings.add(r.place("dlq", "body"), "dlq.body", "is omit, so encryption_key seals only what is left: target and headers")
 	}

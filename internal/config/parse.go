@@ -91,6 +91,7 @@ func (r *resolver) operation(doc *Document, a *Adapter, outer *scope, n *node, i
 	s.merged = merge(settingsType, outer.merged, pick(callType, n))
 	op.Settings = s.settle(r.faults, r.warnings)
 	r.checkMatch(m, n, s.path)
+	r.checkAutoReplay(op.Settings, s)
 	if m.Path != "" && slices.ContainsFunc(a.Operations, func(o *Operation) bool { return o.Name == op.Name }) {
 		r.faults.add(n, s.path+".match", op.Name+" is matched by an operation above already")
 	}

@@ -132,6 +132,8 @@ func bounds(text string, v reflect.Value, f *field) string {
 		return quote(text) + " does not match " + f.pattern
 	case f.format == "url" && text != "" && !webURL(text):
 		return "is not an absolute http or https URL" // not quoted: such a URL often holds a token
+	case f.format == "url" && withUser(text):
+		return "holds user information, a literal secret; credentials have keys of their own and are secret references"
 	case beyond(v, f.min, -1) || beyond(v, f.max, 1):
 		return quote(text) + " is out of range; allowed is " + span(f)
 	}
@@ -141,6 +143,12 @@ func bounds(text string, v reflect.Value, f *field) string {
 func webURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
+
+// withUser reports whether a URL names a user, perhaps with a password.
+func withUser(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.User != nil
 }
 
 // beyond reports whether v lies below (side -1) or above (side 1) the bound; an empty bound is none.
