@@ -15,6 +15,12 @@ const (
 	claimMemory = 30 * 24 * time.Hour // how long other sidecars may still read the letter somewhere
 )
 
+// Why a letter cannot be claimed.
+const (
+	claimUnknown = "redis does not answer, so another sidecar could be replaying it; try again later, or use --force when none is"
+	claimTaken   = "another sidecar is replaying it"
+)
+
 func newClaims(c *shared.Client) *shared.Claims {
 	if c == nil {
 		return nil
@@ -46,15 +52,46 @@ func (s *Server) claim(ctx context.Context, letterID string, force bool) (c *cla
 		c.claims = nil
 		return c, ""
 	case err != nil:
-		return nil, "redis does not answer, so another sidecar could be replaying it; try again later, or use --force when none is"
+		return nil, claimUnknown
 	case !granted:
-		return nil, "another sidecar is replaying it"
+		return nil, claimTaken
 	}
 	c.mark = mark
 	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.stopped = make(chan struct{})
 	go c.extend(ctx)
 	return c, ""
+}
+
+// look says of a dry run what claim would meet, and takes what other sidecars made of the letter into account; nil when
+// nothing stands in the way, with a remark when that is not known.
+func (r *resend) look(ctx context.Context) (stands *ReplayResult, remark string) {
+	if r.server.claims == nil {
+		return nil, ""
+	}
+	taken, mark, err := r.server.claims.Look(ctx, r.letter.ID)
+	var found ReplayResult
+	switch {
+	case err != nil && r.options.Force:
+		return nil, "redis does not answer, so another sidecar could be replaying it, or could have"
+	case err != nil:
+		found = later(r.letter.ID, claimUnknown)
+	case taken:
+		found = later(r.letter.ID, claimTaken)
+	case mark.Text == resultReplayed, mark.Text == resultResolved:
+		found = ReplayResult{ID: r.letter.ID, Result: resultWouldResolve, Reason: "another sidecar has " + mark.Text + " it; nothing would be sent"}
+	default:
+		r.heed(mark)
+		return nil, ""
+	}
+	return &found, ""
+}
+
+// heed remembers that another sidecar tried the letter, and does not know what came of it.
+func (r *resend) heed(m shared.Mark) {
+	if m.Text == markUnknown {
+		r.unknown, r.tried = true, time.Now().Add(-m.Age)
+	}
 }
 
 // extend keeps the claim while the replay runs. One that is lost all the same leaves the others with an unknown outcome,

@@ -54,9 +54,17 @@ func TestALetterIsReplayedByOneSidecarAtATimeAndOnce(t *testing.T) {
 	if got := b.replay(l.ID, ReplayOptions{Force: true, Run: "r"}); got.Result != "refused" || !got.Retryable || !strings.Contains(got.Reason, "another sidecar") {
 		t.Errorf("meanwhile: %+v", got)
 	}
+	if got := b.replay(l.ID, ReplayOptions{DryRun: true}); got.Result != "refused" || !got.Retryable || got.Reason != "another sidecar is replaying it" {
+		t.Errorf("a dry run meanwhile: %+v", got)
+	}
 	close(open)
 	if got := <-first; got.Result != "replayed" {
 		t.Errorf("%+v", got)
+	}
+	for range 2 { // it leaves everything as it was
+		if got := b.replay(l.ID, ReplayOptions{DryRun: true}); got.Result != "would-resolve" || !strings.Contains(got.Reason, "another sidecar has replayed it") {
+			t.Errorf("a dry run afterwards: %+v", got)
+		}
 	}
 	if got := b.replay(l.ID, ReplayOptions{Force: true}); got.Result != "resolved" || !strings.Contains(got.Reason, "another sidecar has replayed it") {
 		t.Errorf("afterwards: %+v", got)
@@ -77,8 +85,10 @@ func TestADoubtfulReplayIsDoubtfulToEverySidecar(t *testing.T) {
 	if got := a.replay(l.ID, ReplayOptions{}); got.Result != "failed" {
 		t.Errorf("%+v", got)
 	}
-	if got := b.replay(l.ID, ReplayOptions{}); got.Result != "refused" || !strings.Contains(got.Reason, "unknown") {
-		t.Errorf("in the other: %+v", got)
+	for _, dry := range []bool{true, false} {
+		if got := b.replay(l.ID, ReplayOptions{DryRun: dry}); got.Result != "refused" || !strings.Contains(got.Reason, "unknown") {
+			t.Errorf("in the other, dry run %v: %+v", dry, got)
+		}
 	}
 	if err := b.server.Use(document(t, erp(u.URL(), settled))); err != nil {
 		t.Fatal(err)
@@ -87,6 +97,23 @@ func TestADoubtfulReplayIsDoubtfulToEverySidecar(t *testing.T) {
 		t.Errorf("%+v: a lookup right after the other's try proves nothing\n%s", got, b.actions(l.ID))
 	}
 	if got := b.replay(l.ID, ReplayOptions{Force: true}); got.Result != "replayed" {
+		t.Errorf("by force: %+v", got)
+	}
+}
+
+func TestADryRunSaysWhenRedisCannotBeAsked(t *testing.T) {
+	u := upstream.Script(t, upstream.Status(503))
+	redis := miniredis.RunT(t)
+	a := sharing(t, redis, erp(u.URL()))
+	l := a.failed()
+	if got := a.replay(l.ID, ReplayOptions{DryRun: true}); got.Result != "would-send" {
+		t.Errorf("%+v", got)
+	}
+	redis.Close()
+	if got := a.replay(l.ID, ReplayOptions{DryRun: true}); got.Result != "refused" || !got.Retryable || !strings.HasPrefix(got.Reason, "redis does not answer") {
+		t.Errorf("without Redis: %+v", got)
+	}
+	if got := a.replay(l.ID, ReplayOptions{DryRun: true, Force: true}); got.Result != "would-send" || !strings.HasPrefix(got.Reason, "redis does not answer") {
 		t.Errorf("by force: %+v", got)
 	}
 }
@@ -111,7 +138,7 @@ func TestWithoutRedisAnAdoptedLetterNeedsHonouredKeysOrForce(t *testing.T) {
 	l := r.failed()
 	gone := *l
 	gone.ID = dlq.NewID()
-	if got := r.server.DryRun(&gone, ReplayOptions{FromSink: true}); got.Result != "refused" || !strings.Contains(got.Reason, "sink") {
+	if got := r.server.DryRun(t.Context(), &gone, ReplayOptions{FromSink: true}); got.Result != "refused" || !strings.Contains(got.Reason, "sink") {
 		t.Errorf("before it is adopted: %+v", got)
 	}
 	r.hands(r, &gone)
@@ -130,7 +157,7 @@ func TestALetterOfOthersCannotLeaveItsAdapter(t *testing.T) {
 	r := serve(t, erp("http://127.0.0.1:1"))
 	for _, target := range []string{"", "@evil.example.com/", "//x/../../y", "/a/../../b", "http://evil.example.com/"} {
 		l := &dlq.Letter{ID: dlq.NewID(), State: dlq.Dead, OriginalMessage: dlq.Message{Method: "POST", Target: target}, Metadata: dlq.Metadata{Adapter: "erp", FirstAttempt: time.Now()}}
-		if got := r.server.DryRun(l, ReplayOptions{Force: true}); got.Result != "refused" && !strings.HasPrefix(target, "//") {
+		if got := r.server.DryRun(t.Context(), l, ReplayOptions{Force: true}); got.Result != "refused" && !strings.HasPrefix(target, "//") {
 			t.Errorf("%q: %+v", target, got)
 		}
 	}

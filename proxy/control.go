@@ -150,7 +150,7 @@ type ReplayOptions struct {
 // ReplayResult is what came of one replay.
 type ReplayResult struct {
 	ID       string `json:"id"`
-	Result   string `json:"result"`           // replayed, resolved, refused, failed, would-send
+	Result   string `json:"result"`           // replayed, resolved, refused, failed, would-send, would-resolve
 	Status   int    `json:"status,omitempty"` // of the external system's last answer
 	Reason   string `json:"reason,omitempty"`
 	Attempts int    `json:"attempts,omitempty"`
@@ -165,5 +165,5 @@ type Controller interface {
 	Ready() bool
 	SetBreaker(adapter string, action BreakerAction) error // ErrUnknownAdapter, ErrBreakerOff
 	Replay(ctx context.Context, letterID string, o ReplayOptions) (ReplayResult, error)
-	DryRun(letter *dlq.Letter, o ReplayOptions) ReplayResult // what Replay would do with a letter, which need not be in the spool
+	DryRun(ctx context.Context, letter *dlq.Letter, o ReplayOptions) ReplayResult // what Replay would do with a letter, which need not be in the spool
 }

@@ -58,7 +58,7 @@ func TestALetterThatIsNotWholeIsNotSent(t *testing.T) {
 	r := serve(t, erp("http://127.0.0.1:1"))
 	for want, m := range map[string]dlq.Message{"without its body": {Method: "POST", Target: "/", BodyOmitted: true}, "sealed": {Method: "POST", SealedWith: "abcd"}} {
 		l := &dlq.Letter{ID: dlq.NewID(), State: dlq.Dead, OriginalMessage: m, Metadata: dlq.Metadata{Adapter: "erp", FirstAttempt: time.Now()}}
-		if got := r.server.DryRun(l, ReplayOptions{Force: true}); got.Result != "refused" || !strings.Contains(got.Reason, want) {
+		if got := r.server.DryRun(t.Context(), l, ReplayOptions{Force: true}); got.Result != "refused" || !strings.Contains(got.Reason, want) {
 			t.Errorf("%+v", got)
 		}
 	}

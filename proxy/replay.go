@@ -13,11 +13,12 @@ import (
 
 // The results of a replay.
 const (
-	resultReplayed  = "replayed"
-	resultResolved  = "resolved"
-	resultRefused   = "refused"
-	resultFailed    = "failed"
-	resultWouldSend = "would-send"
+	resultReplayed     = "replayed"
+	resultResolved     = "resolved"
+	resultRefused      = "refused"
+	resultFailed       = "failed"
+	resultWouldSend    = "would-send"
+	resultWouldResolve = "would-resolve" // another sidecar has sent it: nothing would be sent
 )
 
 // Replay implements Controller: it sends a letter's call again through the whole chain, with the key of then and the
@@ -33,7 +34,7 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 		return ReplayResult{}, err
 	}
 	if o.DryRun {
-		return s.DryRun(letter, o), nil
+		return s.DryRun(ctx, letter, o), nil
 	}
 	if o.Run != "" && letter.TriedIn(o.Run) { // by another command of the same run, since the letters were chosen
 		return later(letterID, "it was tried in this run already"), nil
@@ -48,13 +49,17 @@ func (s *Server) Replay(ctx context.Context, letterID string, o ReplayOptions) (
 	return s.resend(letter, o).run(ctx)
 }
 
-// DryRun implements Controller.
-func (s *Server) DryRun(letter *dlq.Letter, o ReplayOptions) ReplayResult {
+// DryRun implements Controller. The provider is not asked, other sidecars are, within the budget of Redis.
+func (s *Server) DryRun(ctx context.Context, letter *dlq.Letter, o ReplayOptions) ReplayResult {
 	r := s.resend(letter, o)
 	if reason := r.impossible(); reason != "" {
 		return refusal(letter.ID, reason)
 	}
-	result := ReplayResult{ID: letter.ID, Result: resultWouldSend}
+	stands, remark := r.look(ctx)
+	if stands != nil {
+		return *stands
+	}
+	result := ReplayResult{ID: letter.ID, Result: resultWouldSend, Reason: remark}
 	if r.asks() {
 		result.Reason = "if the provider, asked first, does not have it (reconcile)"
 	} else if reason := r.unsafe(); reason != "" {
@@ -116,12 +121,10 @@ func (r *resend) run(ctx context.Context) (ReplayResult, error) {
 		return later(r.letter.ID, why), nil
 	}
 	defer func() { claim.end(r.mark()) }()
-	switch claim.mark.Text {
-	case resultReplayed, resultResolved:
-		return r.close(ctx, "another sidecar has "+claim.mark.Text+" it")
-	case markUnknown:
-		r.unknown, r.tried = true, time.Now().Add(-claim.mark.Age)
+	if made := claim.mark.Text; made == resultReplayed || made == resultResolved {
+		return r.close(ctx, "another sidecar has "+made+" it")
 	}
+	r.heed(claim.mark)
 	passing := false
 	if r.asks() {
 		var found policy.Finding

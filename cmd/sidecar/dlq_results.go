@@ -17,7 +17,7 @@ const maxListed = 50
 
 // outcomes is the order of the summary.
 func outcomes() []string {
-	return []string{"replayed", "resolved", "would-send", "discarded", "would-discard", "refused", "failed"}
+	return []string{"replayed", "resolved", "would-send", "would-resolve", "discarded", "would-discard", "refused", "failed"}
 }
 
 // unwell reports whether somebody must still look at the letter.

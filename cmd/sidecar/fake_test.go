@@ -136,7 +136,7 @@ func (f *fake) Replay(_ context.Context, id string, o proxy.ReplayOptions) (prox
 	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201, Attempts: 1}, nil
 }
 
-func (f *fake) DryRun(l *dlq.Letter, _ proxy.ReplayOptions) proxy.ReplayResult {
+func (f *fake) DryRun(_ context.Context, l *dlq.Letter, _ proxy.ReplayOptions) proxy.ReplayResult {
 	return proxy.ReplayResult{ID: l.ID, Result: "would-send"}
 }
 

@@ -85,7 +85,7 @@ func (w *world) Replay(ctx context.Context, id string, o proxy.ReplayOptions) (p
 	return proxy.ReplayResult{ID: id, Result: "replayed", Status: 201}, w.unrecorded
 }
 
-func (w *world) DryRun(l *dlq.Letter, o proxy.ReplayOptions) proxy.ReplayResult {
+func (w *world) DryRun(_ context.Context, l *dlq.Letter, o proxy.ReplayOptions) proxy.ReplayResult {
 	w.replayed = append(w.replayed, o)
 	return proxy.ReplayResult{ID: l.ID, Result: "would-send"}
 }

@@ -102,7 +102,7 @@ func (s *server) adopt(r *http.Request) (any, error) {
 func (s *server) adoptOne(r *http.Request, l *dlq.Letter, o order) (proxy.ReplayResult, error) {
 	if o.DryRun {
 		_, err := s.Letters.Get(l.ID)
-		return s.Controller.DryRun(l, proxy.ReplayOptions{Who: o.Who, Force: o.Force, DryRun: true, FromSink: errors.Is(err, dlq.ErrNotFound)}), nil
+		return s.Controller.DryRun(r.Context(), l, proxy.ReplayOptions{Who: o.Who, Force: o.Force, DryRun: true, FromSink: errors.Is(err, dlq.ErrNotFound)}), nil
 	}
 	ok, err := s.Letters.Adopt(context.WithoutCancel(r.Context()), l, o.Who)
 	switch {

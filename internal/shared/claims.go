@@ -13,16 +13,18 @@ var (
 	extendSource string
 	//go:embed end.lua
 	endSource string
+	//go:embed look.lua
+	lookSource string
 )
 
 // Claims lets one sidecar at a time do a thing, and tells all of them what came of it. A claim has a life; its owner
 // extends it for as long as it works. What is remembered of it lives longer.
 type Claims struct {
-	client             *Client
-	kind               string // first part of the keys
-	cut                string // mark of a claim whose owner let it run out
-	life, memory       time.Duration
-	claim, extend, end *Script
+	client                   *Client
+	kind                     string // first part of the keys
+	cut                      string // mark of a claim whose owner let it run out
+	life, memory             time.Duration
+	claim, extend, end, look *Script
 }
 
 // ClaimsConfig is what claims are made with.
@@ -36,7 +38,7 @@ type ClaimsConfig struct {
 // NewClaims returns the claims of a client's application.
 func NewClaims(c *Client, config ClaimsConfig) *Claims {
 	return &Claims{client: c, kind: config.Kind, cut: config.Cut, life: config.Life, memory: config.Memory,
-		claim: NewScript(claimSource), extend: NewScript(extendSource), end: NewScript(endSource)}
+		claim: NewScript(claimSource), extend: NewScript(extendSource), end: NewScript(endSource), look: NewScript(lookSource)}
 }
 
 func (c *Claims) key(name string) string { return c.client.Key(c.kind, name) }
@@ -51,13 +53,25 @@ type Mark struct {
 // runs out by itself.
 func (c *Claims) Take(ctx context.Context, name, owner string) (granted bool, mark Mark, err error) {
 	reply, err := c.client.Run(ctx, c.claim, c.key(name), owner, c.life.Milliseconds(), c.memory.Milliseconds(), c.cut)
+	granted, mark = readMark(reply)
+	return granted, mark, err
+}
+
+// Look says whether somebody has a claim on a thing now, and what came of it before. It changes nothing.
+func (c *Claims) Look(ctx context.Context, name string) (taken bool, mark Mark, err error) {
+	reply, err := c.client.Run(ctx, c.look, c.key(name), c.cut)
+	taken, mark = readMark(reply)
+	return taken, mark, err
+}
+
+func readMark(reply any) (first bool, mark Mark) {
 	if parts, ok := reply.([]any); ok && len(parts) == 3 {
 		mark.Text, _ = parts[1].(string)
 		age, _ := parts[2].(int64)
 		mark.Age = time.Duration(age) * time.Millisecond
-		granted = parts[0] == int64(1)
+		first = parts[0] == int64(1)
 	}
-	return granted, mark, err
+	return first, mark
 }
 
 // Extend gives a claim another life. It is false when the claim is somebody else's by now.

@@ -89,6 +89,26 @@ func TestAClaimThatWasCutOffLeavesDoubt(t *testing.T) {
 	wantClaim(t, c, "three", true, "replayed")
 }
 
+func TestALookAtAClaimChangesNothing(t *testing.T) {
+	c, advance := claimed(t)
+	look := func(taken bool, mark string) {
+		t.Helper()
+		if got, m, err := c.Look(t.Context(), "a"); err != nil || got != taken || m.Text != mark {
+			t.Errorf("taken %v with mark %q, %v; want %v %q", got, m.Text, err, taken, mark)
+		}
+	}
+	look(false, "")
+	look(false, "")
+	wantClaim(t, c, "one", true, "")
+	look(true, "")
+	advance(1100 * time.Millisecond)
+	look(false, "unknown")
+	wantClaim(t, c, "two", true, "unknown")
+	look(true, "unknown")
+	_ = c.End(t.Context(), "a", "two", "replayed")
+	look(false, "replayed")
+}
+
 func TestNothingIsClaimedFromARedisThatIsDown(t *testing.T) {
 	server := miniredis.RunT(t)
 	c := NewClaims(open(t, server, 100*time.Millisecond), ClaimsConfig{Kind: "letter", Life: time.Second, Memory: time.Hour})
@@ -98,5 +118,8 @@ func TestNothingIsClaimedFromARedisThatIsDown(t *testing.T) {
 	}
 	if _, err := c.Extend(t.Context(), "a", "one"); err == nil {
 		t.Error("extended")
+	}
+	if _, _, err := c.Look(t.Context(), "a"); err == nil {
+		t.Error("looked at")
 	}
 }
