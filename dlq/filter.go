@@ -17,7 +17,8 @@ type Filter struct {
 	Key         string
 	Operation   string // as configured: POST /orders
 	States      []State
-	Untried     string // chooses letters that were not tried in the replay run of this name
+	Tried       string // chooses letters that were tried in the replay run of this name
+	Untried     string // chooses letters that were not
 }
 
 // Matches reports whether l is chosen.
@@ -32,6 +33,7 @@ func (f Filter) Matches(l *Letter) bool {
 		f.Tenant != "" && f.Tenant != m.TenantID,
 		f.Key != "" && f.Key != m.IdempotencyKey,
 		f.Operation != "" && f.Operation != l.OriginalMessage.Operation,
+		f.Tried != "" && !l.TriedIn(f.Tried),
 		f.Untried != "" && l.TriedIn(f.Untried):
 		return false
 	}

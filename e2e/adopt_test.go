@@ -48,7 +48,7 @@ func TestLettersOfAPodThatIsGoneAreReplayedFromKafka(t *testing.T) {
 	Eventually(t, "the letters to be forwarded", func() bool { return len(a.Letters(t, "--state", "forwarded")) == 20 })
 	a.Kill9()
 	up.up.Store(true)
-	if r := b.MustCommand(t, "dlq", "replay", "--from", "kafka", "--all", "--limit", "5", "--run", "rescue"); !strings.Contains(r.Stdout, "5 letters: 5 replayed") {
+	if r := b.MustCommand(t, "dlq", "replay", "--from", "kafka", "--all", "--limit", "5", "--new-run", "rescue"); !strings.Contains(r.Stdout, "5 letters: 5 replayed") {
 		t.Errorf("the first five:\n%s", r.Stdout)
 	}
 	if r := b.MustCommand(t, "dlq", "replay", "--from", "kafka", "--all", "--run", "rescue"); !strings.Contains(r.Stdout, "15 letters: 15 replayed") {

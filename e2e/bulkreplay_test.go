@@ -112,7 +112,7 @@ func TestAThousandLettersAreReplayedOnceAlthoughStoppedTwice(t *testing.T) {
 	}
 	up.up.Store(true)
 
-	first := s.begin(t, "dlq", "replay", "--all", "--run", "night")
+	first := s.begin(t, "dlq", "replay", "--all", "--new-run", "night")
 	Eventually(t, "a third to be replayed", func() bool { return up.sent.Load() > n/3 })
 	must(t, first.cmd.Process.Signal(os.Interrupt))
 	if r := first.wait(); r.Code == 0 || !containsAll(r.Stderr, "interrupted", "--run night") {
@@ -135,6 +135,9 @@ func TestAThousandLettersAreReplayedOnceAlthoughStoppedTwice(t *testing.T) {
 	s.Restart()
 
 	last := s.MustCommand(t, "dlq", "replay", "--all", "--run", "night")
+	if !strings.Contains(last.Stderr, "continuing run night: ") || !strings.Contains(last.Stdout, strings.TrimSuffix(strings.Fields(last.Stderr[strings.Index(last.Stderr, "done, ")+6:])[0], ",")+" letters: ") {
+		t.Errorf("resumed it says %s", last.Stderr)
+	}
 	if up.took() != n || up.sent.Load() > n+1 { // the one under way when the sidecar was killed may have arrived
 		t.Errorf("%d orders took effect, %d were sent; want %d of each:\n%s", up.took(), up.sent.Load(), n, last.Stdout)
 	}
@@ -149,14 +152,18 @@ func TestAResumedRunLeavesWhatItTried(t *testing.T) {
 	up := NewUpstream(t, Status(503), Status(503), Status(500), OK("done"), OK("done"))
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, onceEach)})
 	letters(t, s, 2)
-	if r := s.Command(t, "dlq", "replay", "--all", "--run", "one"); r.Code != 1 || !strings.Contains(r.Stdout, "1 replayed, 1 failed") {
+	if r := s.Command(t, "dlq", "replay", "--all", "--new-run", "one"); r.Code != 1 || !strings.Contains(r.Stdout, "1 replayed, 1 failed") {
 		t.Errorf("code %d: %s", r.Code, r.Stdout)
 	}
 	if r := s.MustCommand(t, "dlq", "replay", "--all", "--run", "one"); !strings.Contains(r.Stdout, "no letters match") {
 		t.Errorf("resumed: %s", r.Stdout)
 	}
 	up.WantCount(t, 4)
-	s.MustCommand(t, "dlq", "replay", "--all", "--run", "two")
+	if r := s.Command(t, "dlq", "replay", "--all", "--run", "won"); r.Code != 1 || !strings.Contains(r.Stderr, "no letter was tried in a run named won") {
+		t.Errorf("a name with a typing error: code %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	up.WantCount(t, 4)
+	s.MustCommand(t, "dlq", "replay", "--all", "--new-run", "two")
 	up.WantCount(t, 5)
 }
 

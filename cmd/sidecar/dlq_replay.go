@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -29,6 +26,8 @@ type replay struct {
 	out       format
 	perSecond float64
 	options   proxy.ReplayOptions
+	newRun    string
+	done      int // letters that were tried in the run before
 }
 
 func newReplayCommand(a *app, d *door) *cobra.Command {
@@ -42,9 +41,10 @@ when the provider may have forgotten its key, or when its outcome is unknown and
 --force sends it all the same, and it may then take effect twice. A letter that another sidecar is replaying, or has
 replayed, is not sent.
 
-Letters chosen by flags are tried once in a run, whatever comes of it. A run that was stopped, by an interrupt or because
-the sidecar went away, prints its name: the same command with --run NAME goes on with what is left. What was refused
-only for the moment, by an open breaker for example, is left.
+Letters chosen by flags are tried once in a run, whatever comes of it. A new run says its name on stderr before the first
+letter is sent; --new-run gives it one of yours. A run that was stopped, by an interrupt or because the sidecar went away,
+goes on with what is left by the same command with --run NAME, which has to be the name of a run that has tried a letter
+here. What was refused only for the moment, by an open breaker for example, is left.
 
 With --from the letters are read from the sink, where those of sidecars that are gone are found too, and taken over into
 the spool of this sidecar before they are sent. They are named by their whole ids.
@@ -62,7 +62,8 @@ Exits 1 when any letter was refused or failed. An interrupt ends it after the le
 	r.selection.flags(c)
 	r.selection.fromFlag(c)
 	f := c.Flags()
-	f.StringVar(&r.options.Run, "run", "", "`NAME` of the run; letters it has tried already are left out (default a new name)")
+	f.StringVar(&r.options.Run, "run", "", "go on with the run of this `NAME`: letters it has tried already are left out")
+	f.StringVar(&r.newRun, "new-run", "", "begin a run of this `NAME` (default a new name)")
 	f.BoolVar(&r.selection.all, "all", false, "every letter that waits for somebody")
 	f.IntVar(&r.selection.limit, "limit", 0, "at most `N` letters; 0 for no bound")
 	f.Float64Var(&r.perSecond, "rate", 0, "at most `N` letters a second; 0 for no bound")
@@ -82,18 +83,19 @@ func (r *replay) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	r.options.Who = r.who.name()
-	if r.options.Run == "" && len(args) == 0 && !r.options.DryRun {
-		r.options.Run = newRun(r.app.now())
+	if err := r.nameRun(cmd, client, args); err != nil {
+		return err
 	}
 	ids, results, err := r.choose(cmd, client, args)
 	if err != nil {
 		return err
 	}
+	r.announce(len(ids))
 	sent, failure := r.send(cmd.Context(), client, ids)
 	results = append(results, sent...)
 	ended := r.app.finish(r.out, results, failure, r.options.DryRun)
 	if len(args) == 0 && (failure != nil || slices.ContainsFunc(results, func(r proxy.ReplayResult) bool { return r.Retryable })) {
-		r.hint()
+		r.hint(r.done > 0 || slices.ContainsFunc(sent, func(r proxy.ReplayResult) bool { return !r.Retryable }))
 	}
 	return ended
 }
@@ -126,20 +128,6 @@ func (r *replay) choose(cmd *cobra.Command, client *admin.Client, args []string)
 		}
 	}
 	return ids, results, err
-}
-
-// newRun makes a name that no other run has.
-func newRun(now time.Time) string {
-	var random [2]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return "run-" + now.UTC().Format("20060102-150405-") + hex.EncodeToString(random[:])
-}
-
-// hint says how to go on.
-func (r *replay) hint() {
-	if r.options.Run != "" {
-		fmt.Fprintf(r.app.stderr, "sidecar: the same command with --run %s goes on with what is left\n", r.options.Run)
-	}
 }
 
 // send replays the letters one by one. An interrupt ends it between two letters, never within one: what was sent must

@@ -73,7 +73,7 @@ func New(c Config) http.Handler {
 func (s *server) routes() []route {
 	return []route{
 		{http.MethodGet, "/api/v1/status", "adapters, breakers, limiters, spool, last reload", s.status},
-		{http.MethodGet, "/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= untried= from= limit= after=", s.letters},
+		{http.MethodGet, "/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= tried= untried= from= limit= after=", s.letters},
 		{http.MethodGet, "/api/v1/letters/{id}", "one letter, whole", s.letter},
 		{http.MethodPost, "/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "run": "", "who": ""}`, s.replay},
 		{http.MethodPost, "/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, s.discard},

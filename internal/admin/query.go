@@ -51,6 +51,8 @@ func (q *Query) set(name string, values []string) (err error) {
 		f.Key = value
 	case "operation":
 		f.Operation = value
+	case "tried":
+		f.Tried = value
 	case "untried":
 		f.Untried = value
 	case "from":
@@ -68,7 +70,7 @@ func (q *Query) set(name string, values []string) (err error) {
 	case "limit":
 		q.Limit, err = parseLimit(value)
 	default:
-		err = fmt.Errorf("is unknown; a letter is chosen by adapter, error_type, since, until, tenant, key, operation, state, untried, from, limit and after")
+		err = fmt.Errorf("is unknown; a letter is chosen by adapter, error_type, since, until, tenant, key, operation, state, tried, untried, from, limit and after")
 	}
 	return err
 }
@@ -86,6 +88,7 @@ func (q Query) Values() url.Values {
 	set("tenant", f.Tenant)
 	set("key", f.Key)
 	set("operation", f.Operation)
+	set("tried", f.Tried)
 	set("untried", f.Untried)
 	set("from", q.From)
 	set("after", q.After)

@@ -45,7 +45,7 @@ func (s *server) readSink(ctx context.Context, q Query, visit func(*dlq.Letter) 
 		return refuse(http.StatusConflict, "this sidecar forwards its letters to "+s.Sink.Name+", not to "+q.From)
 	}
 	wide := q.Filter // the sink's copy is older: the letter may have another state here, or have been tried since
-	wide.States, wide.Untried = nil, ""
+	wide.States, wide.Tried, wide.Untried = nil, "", ""
 	err := s.Sink.Read(ctx, wide, func(l *dlq.Letter) bool {
 		if own, err := s.Letters.Get(l.ID); err == nil {
 			l = own
