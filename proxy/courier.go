@@ -16,6 +16,7 @@ import (
 type courier struct {
 	server *Server
 	store  *accepted.Store
+	unkept *unkept
 	start  sync.Once
 	halted sync.Once
 	stop   chan struct{} // closed when the server begins to drain
@@ -31,7 +32,7 @@ const (
 )
 
 func newCourier(s *Server, store *accepted.Store) *courier {
-	return &courier{server: s, store: store, stop: make(chan struct{}), ended: make(chan struct{})}
+	return &courier{server: s, store: store, unkept: newUnkept(), stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // begin starts the work, once. A nil courier has none.
@@ -111,13 +112,18 @@ func (c *courier) deliver(claim *accepted.Claim) {
 	kept, err := c.store.Start(ctx, claim)
 	switch {
 	case errors.Is(err, accepted.ErrNotFound):
+		c.unkept.take(claim.ID)
 		c.server.log().Error("an accepted exchange could not be read and was set aside", "exchange_id", claim.ID)
 	case err != nil:
 		c.server.log().Error("an accepted exchange could not be started", "exchange_id", claim.ID, "error", err.Error())
 		c.store.Pause(claim, backoff)
 		c.store.Return(claim)
 	default:
-		c.judge(ctx, claim, c.try(kept))
+		o, ended := c.unkept.take(claim.ID)
+		if !ended {
+			o = c.try(kept)
+		}
+		c.judge(ctx, claim, o)
 	}
 }
 
@@ -129,12 +135,13 @@ type outcome struct {
 	end   accepted.End
 
 	letter *dlq.Letter // of an end that is yet to be kept
+	kept   bool        // that was tried to keep before
 }
 
 func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
 	if o.again == nil {
 		if o.letter != nil {
-			if !c.keep(ctx, o.letter) {
+			if !c.keep(ctx, claim, o) {
 				return
 			}
 			o.end.Result.LetterID = o.letter.ID
@@ -150,7 +157,11 @@ func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
 	default:
 		o.again.Due = time.Now().Add(wait(claim.Tries))
 	}
-	if err := c.store.PutBack(ctx, claim, *o.again); err != nil {
+	c.putBack(ctx, claim, *o.again)
+}
+
+func (c *courier) putBack(ctx context.Context, claim *accepted.Claim, p accepted.Put) {
+	if err := c.store.PutBack(ctx, claim, p); err != nil {
 		c.server.log().Error("an accepted exchange could not be put back", "exchange_id", claim.ID, "error", err.Error())
 	}
 }
@@ -169,23 +180,6 @@ func (c *courier) finish(ctx context.Context, claim *accepted.Claim, end accepte
 		}
 		if !c.wait(backoff(n)) { // after the next start the store of keys knows what came of it
 			return
-		}
-	}
-}
-
-// keep writes a letter, again and again while the spool cannot take it: until then the exchange is all there is of the
-// call. false means that the sidecar stops first; after its next start the exchange is doubtful, and not lost.
-func (c *courier) keep(ctx context.Context, letter *dlq.Letter) bool {
-	for n := 0; ; n++ {
-		err := c.server.deps.Letters.Put(ctx, letter)
-		if err == nil {
-			return true
-		}
-		if n == 0 {
-			c.server.log().Error("the letter of an accepted exchange could not be kept and is tried again", "exchange_id", letter.ID, "error", err.Error())
-		}
-		if !c.wait(backoff(n)) {
-			return false
 		}
 	}
 }
