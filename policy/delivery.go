@@ -139,6 +139,16 @@ func AdapterWide(err error) (time.Duration, bool) {
 	return p.RetryAfter, false
 }
 
+// TenantWide reports whether what stopped a try would stop every other exchange of its tenant too: an empty bucket. It
+// is the time between two tokens then, else 0.
+func (h *Host) TenantWide(err error) time.Duration {
+	p, ok := err.(*problem.Problem)
+	if !ok || p.Kind != problem.RateLimited || h.Limiter == nil || h.Limiter.settings.Per != "tenant" {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / h.Limiter.settings.RefillRate)
+}
+
 // exchangeID is the id of an exchange that was accepted, now or before; "" of every other.
 func (x *Exchange) exchangeID() string {
 	switch {

@@ -19,7 +19,7 @@ type RateLimit struct {
 
 // limitStage takes a token for each attempt. The first attempt waits up to max_wait for it, a retry as long as the
 // deadline allows, and all of a replay too, behind the application's calls. So does an accepted exchange, which nobody waits
-// for, unless each tenant has a bucket: then one tenant's would hold up all. What an open breaker is going to refuse neither waits nor costs a
+// for, unless each tenant has a bucket: then it does not wait, or one tenant's would hold up all. What an open breaker is going to refuse neither waits nor costs a
 // token. It stands around the attempt, so it is also where an external system's own 429 is seen, and obeyed for all calls,
 // not only this one.
 func limitStage(h *Host) Stage {
@@ -47,7 +47,9 @@ func limitStage(h *Host) Stage {
 // admit gets the attempt its token.
 func (l *Limiter) admit(x *Exchange, maxWait time.Duration) error {
 	switch {
-	case x.Replay != nil, x.Delivery != nil && l.settings.Per != "tenant":
+	case x.Delivery != nil && l.settings.Per == "tenant" && len(x.Attempts) == 0:
+		return l.trySpare(x)
+	case x.Replay != nil, x.Delivery != nil:
 		return l.takeSpare(x)
 	case len(x.Attempts) > 0:
 		return l.take(x, x.Remaining())

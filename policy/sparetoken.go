@@ -33,6 +33,17 @@ func (l *Limiter) takeSpare(x *Exchange) error {
 	}
 }
 
+// trySpare is takeSpare without waiting.
+func (l *Limiter) trySpare(x *Exchange) error {
+	pause, state := l.untilSpare(x.Tenant)
+	if pause <= 0 {
+		return l.take(x, 0)
+	}
+	x.LimitHits++
+	state.next = pause
+	return rateLimited(&l.settings, state)
+}
+
 // untilSpare is the time until a bucket is half full, or has its only token, if nobody takes any meanwhile; 0 when it is.
 func (l *Limiter) untilSpare(tenant string) (time.Duration, bucketState) {
 	now := time.Now()

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
@@ -72,6 +74,45 @@ func TestAReplayThatFindsNoSpareTokenEndsAtItsDeadline(t *testing.T) {
 		start := time.Now()
 		if _, err := stage(answerAll)(x); err != nil || time.Since(start) < 3*time.Second || x.LimitWait != time.Since(start) {
 			t.Errorf("%v after %s, of which %s are said to be of waiting", err, time.Since(start), x.LimitWait)
+		}
+	})
+}
+
+// A delivery of a tenant does not wait for its token: in the place that it would hold another tenant's can be delivered.
+func TestADeliveryOfATenantDoesNotWaitForItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, stage := limited(t, func(s *RateLimit) {
+			s.Capacity, s.RefillRate, s.Per, s.MaxWait = 4, 2, "tenant", units.Duration(time.Minute)
+		})
+		limit, start := stage(answerAll), time.Now()
+		deliver := func(tenant string) error {
+			x := tenantCall(t, tenant)
+			x.Delivery = &Delivery{Exchange: &accepted.Exchange{}, Stop: make(chan struct{})}
+			_, err := limit(x)
+			return err
+		}
+		for i := range 2 { // half of the bucket is left to the application
+			if err := deliver("a"); err != nil {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		err := deliver("a")
+		p, ok := err.(*problem.Problem)
+		if !ok || p.Kind != problem.RateLimited || p.RetryAfter <= 0 || p.RetryAfter > 500*time.Millisecond {
+			t.Errorf("%+v", err)
+		}
+		if every := host.TenantWide(err); every != 500*time.Millisecond {
+			t.Errorf("a token comes every %s", every)
+		}
+		if err := deliver("b"); err != nil {
+			t.Errorf("another tenant: %v", err)
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("it waited for %s", waited)
+		}
+		wait(p.RetryAfter)
+		if err := deliver("a"); err != nil {
+			t.Errorf("after the time in Retry-After: %v", err)
 		}
 	})
 }

@@ -152,6 +152,8 @@ func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
 	wait := func(tries int) time.Duration { return min(max(backoff(tries), jittered(o.after)), jittered(lastAgain)) }
 	switch {
 	case c.stopping(): // due at once after the next start
+	case o.again.Every > 0: // paced by the bucket, however often it was tried
+		o.again.Due = time.Now().Add(min(jittered(o.after), jittered(lastAgain)))
 	case o.wide:
 		o.again.Due, o.again.Paused = c.store.Pause(claim, wait), true
 	default:

@@ -34,7 +34,7 @@ func (c *courier) try(kept *accepted.Exchange) outcome {
 	defer resp.Close()
 	if x.Again {
 		after, wide := policy.AdapterWide(err)
-		return outcome{again: &accepted.Put{Reason: reasonOf(resp, err), Attempts: len(x.Attempts), Sent: x.Doubtful()}, wide: wide, after: after}
+		return outcome{again: &accepted.Put{Reason: reasonOf(resp, err), Attempts: len(x.Attempts), Sent: x.Doubtful(), Every: a.host.TenantWide(err)}, wide: wide, after: after}
 	}
 	return outcome{letter: x.Delivery.Unkept, end: accepted.End{State: stateOf(resp, err), Result: resultOf(x, resp, err), Attempts: len(x.Attempts), Held: x.KeyHeld(resp, err)}}
 }

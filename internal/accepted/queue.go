@@ -16,12 +16,15 @@ type queue struct {
 	entries map[string]*entry
 }
 
-// A lane is what waits for one adapter. Its groups are in one of two heaps, or a member of theirs is under way.
+// A lane is what waits for one adapter. Its groups are in one of two heaps or in that of a stall, or a member of theirs is
+// under way.
 type lane struct {
 	adapter string
 	groups  map[groupKey]*group
 	ready   groupHeap // the oldest member first
 	later   groupHeap // put back: the one first whose time comes first
+	stalls  map[tenantKey]*stall
+	stalled stallHeap // all of stalls
 	all     *list.List
 	running int
 	paused  time.Time // nothing of this lane is due before
@@ -32,7 +35,9 @@ type lane struct {
 type group struct {
 	key     groupKey
 	members []*entry
-	index   int // in its heap
+	in      *groupHeap // nil: a member is under way
+	index   int        // in it
+	letOut  bool       // of its tenant's stall
 }
 
 // groupKey is a hash of tenant and order key.
@@ -50,6 +55,7 @@ type entry struct {
 	group    *group
 	element  *list.Element
 	key      groupKey
+	tenant   tenantKey
 	adapter  string
 }
 
@@ -59,14 +65,15 @@ func newEntry(id string, r *record) *entry {
 	h := sha256.New()
 	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(r.Tenant)))) // a hash never fails
 	_, _ = h.Write(r.Tenant)
+	tenant := tenantKey(h.Sum(nil)[:16])
 	_, _ = h.Write(r.Order)
-	return &entry{id: id, sequence: r.Sequence, accepted: r.Accepted, key: groupKey(h.Sum(nil)), adapter: r.Adapter}
+	return &entry{id: id, sequence: r.Sequence, accepted: r.Accepted, key: groupKey(h.Sum(nil)), tenant: tenant, adapter: r.Adapter}
 }
 
 func (q *queue) push(e *entry) {
 	l := q.lanes[e.adapter]
 	if l == nil {
-		l = &lane{adapter: e.adapter, groups: map[groupKey]*group{}, all: list.New(), ready: groupHeap{less: older}, later: groupHeap{less: sooner}}
+		l = &lane{adapter: e.adapter, groups: map[groupKey]*group{}, stalls: map[tenantKey]*stall{}, all: list.New(), ready: groupHeap{less: older}, later: groupHeap{less: sooner}}
 		q.lanes[e.adapter] = l
 	}
 	q.entries[e.id], e.lane = e, l
@@ -115,6 +122,7 @@ func (q *queue) next(now time.Time, limit int) (*entry, time.Time) {
 		at := l.due(now)
 		if !at.After(now) {
 			g := heap.Pop(&l.ready).(*group)
+			g.letOut = false
 			l.running++
 			return g.members[0], time.Time{}
 		}
@@ -133,10 +141,19 @@ func (l *lane) due(now time.Time) time.Time {
 	for len(l.later.groups) > 0 && !l.later.groups[0].members[0].due.After(now) {
 		heap.Push(&l.ready, heap.Pop(&l.later))
 	}
+	l.letOut(now)
+	l.holdBack()
 	if len(l.ready.groups) > 0 {
 		return now
 	}
-	return l.later.groups[0].members[0].due
+	var soonest time.Time
+	if len(l.later.groups) > 0 {
+		soonest = l.later.groups[0].members[0].due
+	}
+	if len(l.stalled) > 0 && (soonest.IsZero() || l.stalled[0].from.Before(soonest)) {
+		soonest = l.stalled[0].from
+	}
+	return soonest
 }
 
 // putBack ends a try: the exchange is due again at the given time.
@@ -173,13 +190,7 @@ func (l *lane) offer(g *group) {
 }
 
 // withdraw takes a group out of the heap it is in.
-func (l *lane) withdraw(g *group) {
-	h := &l.later
-	if g.index < len(l.ready.groups) && l.ready.groups[g.index] == g {
-		h = &l.ready
-	}
-	heap.Remove(h, g.index)
-}
+func (l *lane) withdraw(g *group) { heap.Remove(g.in, g.index) }
 
 func (q *queue) stats() map[string]AdapterStats {
 	byAdapter := make(map[string]AdapterStats, len(q.lanes))
@@ -209,7 +220,7 @@ func (h *groupHeap) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (h *groupHeap) Push(g any) {
-	g.(*group).index = len(h.groups)
+	g.(*group).in, g.(*group).index = h, len(h.groups)
 	h.groups = append(h.groups, g.(*group))
 }
 
@@ -218,6 +229,6 @@ func (h *groupHeap) Pop() any {
 	last := len(h.groups) - 1
 	g := h.groups[last]
 	h.groups[last] = nil
-	h.groups, g.index = h.groups[:last], -1
+	h.groups, g.in, g.index = h.groups[:last], nil, -1
 	return g
 }

@@ -109,6 +109,12 @@ func TestTheQueueKeepsItsOrder(t *testing.T) {
 			e, order := running[n], orders[n]
 			delete(running, n)
 			if again {
+				if rapid.Bool().Draw(t, "stalled") {
+					wait := time.Duration(rapid.IntRange(0, 5).Draw(t, "stall")) * time.Second
+					e.lane.hold(e.tenant, clock.now.Add(wait), time.Duration(rapid.IntRange(1, 3).Draw(t, "every"))*time.Second)
+					q.putBack(e, time.Time{})
+					return
+				}
 				q.putBack(e, clock.now.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "wait"))*time.Second))
 				return
 			}
@@ -121,7 +127,7 @@ func TestTheQueueKeepsItsOrder(t *testing.T) {
 				order := keys.Draw(t, "order")
 				orders[sequence] = order
 				waiting[order] = append(waiting[order], sequence)
-				q.push(newEntry(fmt.Sprint(sequence), &record{Sequence: sequence, Adapter: "erp", Order: []byte(order), Accepted: clock.now}))
+				q.push(newEntry(fmt.Sprint(sequence), &record{Sequence: sequence, Adapter: "erp", Order: []byte(order), Tenant: []byte{order[0] % 2}, Accepted: clock.now}))
 			},
 			"next": func(t *rapid.T) {
 				e, _ := q.next(clock.now, 3)
@@ -137,6 +143,11 @@ func TestTheQueueKeepsItsOrder(t *testing.T) {
 			"finish":  func(t *rapid.T) { finishOne(false) },
 			"putBack": func(t *rapid.T) { finishOne(true) },
 			"time":    func(t *rapid.T) { clock.advance(time.Second) },
+			"unstall": func(*rapid.T) {
+				for _, l := range q.lanes {
+					l.unstall()
+				}
+			},
 			"": func(t *rapid.T) {
 				total := 0
 				for _, list := range waiting {
@@ -155,11 +166,13 @@ func TestTheQueueKeepsItsOrder(t *testing.T) {
 				waiting[orders[n]] = waiting[orders[n]][1:]
 				delete(running, n)
 			}
-			e, _ := q.next(clock.now, 3)
-			if e == nil {
+			e, at := q.next(clock.now, 3)
+			if e == nil && at.IsZero() {
 				break
 			}
-			running[e.sequence] = e
+			if clock.now = later(at, clock.now); e != nil {
+				running[e.sequence] = e
+			}
 		}
 		if len(q.lanes)+len(q.entries) != 0 {
 			t.Fatalf("%d left", len(q.entries))
@@ -179,4 +192,11 @@ func TestAcceptedTogetherComesInTheOrderOfTheDisk(t *testing.T) {
 		}
 		q.remove(e)
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -45,12 +45,13 @@ func (s *Store) Pause(c *Claim, delay func(tries int) time.Duration) time.Time {
 	return l.paused
 }
 
-// Resume ends the pause of an adapter, or with "" of all: what stopped its exchanges may be over.
+// Resume ends the pause and the stalls of an adapter, or with "" of all: what stopped its exchanges may be over.
 func (s *Store) Resume(adapter string) {
 	s.mu.Lock()
 	for name, l := range s.queue.lanes {
 		if adapter == "" || name == adapter {
 			l.paused, l.pauses = time.Time{}, 0
+			l.unstall()
 		}
 	}
 	s.mu.Unlock()
@@ -114,19 +115,28 @@ func (s *Store) change(ctx context.Context, c *Claim, edit func(*transaction, *r
 }
 
 // Return gives a claim back: nothing was started.
-func (s *Store) Return(c *Claim) { s.release(c, time.Time{}) }
+func (s *Store) Return(c *Claim) { s.release(c, Put{}) }
 
-func (s *Store) release(c *Claim, due time.Time) {
+func (s *Store) release(c *Claim, p Put) {
 	s.mu.Lock()
-	s.queue.putBack(c.entry, due)
+	if p.Every > 0 {
+		c.entry.lane.hold(c.entry.tenant, p.Due, p.Every)
+	}
+	if p.Paused || p.Every > 0 {
+		p.Due = time.Time{}
+	}
+	s.queue.putBack(c.entry, p.Due)
 	s.mu.Unlock()
 	s.wake()
 }
 
 // Put is why and until when an exchange is put back.
 type Put struct {
-	Due      time.Time
-	Paused   bool // Due is the end of the adapter's pause: it is due when that ends, also when that is earlier
+	Due    time.Time
+	Paused bool // Due is the end of the adapter's pause: it is due when that ends, also when that is earlier
+	// Every, when it is not 0, tells that all of the tenant's exchanges would meet the same: one of them, the oldest, is due
+	// at Due, and after it one each Every.
+	Every    time.Duration
 	Reason   string
 	Attempts int  // upstream, in this try
 	Sent     bool // some of it may have reached the external system
@@ -142,10 +152,7 @@ func (s *Store) PutBack(ctx context.Context, c *Claim, p Put) error {
 		return nil
 	})
 	c.entry.unsent = !p.Sent
-	if p.Paused {
-		p.Due = time.Time{}
-	}
-	s.release(c, p.Due)
+	s.release(c, p)
 	return err
 }
 
