@@ -131,24 +131,24 @@ func (p *process) tellPeople(c config.Alerts) {
 }
 
 // bearer makes the value of Authorization of a token; nil without one.
-func (p *process) bearer(token secret.Ref) func() (string, error) {
+func (p *process) bearer(token secret.Ref) func(context.Context) (string, error) {
 	if token == "" {
 		return nil
 	}
-	return func() (string, error) {
-		value, err := p.reveal(token)
-		return "Bearer " + value, err
+	return func(ctx context.Context) (string, error) {
+		value, err := p.secrets.Resolve(ctx, token)
+		return "Bearer " + string(value.Reveal()), err
 	}
 }
 
 // basic makes the value of Authorization of a login (RFC 7617); nil without one.
-func (p *process) basic(username string, password secret.Ref) func() (string, error) {
+func (p *process) basic(username string, password secret.Ref) func(context.Context) (string, error) {
 	if password == "" {
 		return nil
 	}
-	return func() (string, error) {
-		value, err := p.reveal(password)
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+value)), err
+	return func(ctx context.Context) (string, error) {
+		value, err := p.secrets.Resolve(ctx, password)
+		return "Basic " + base64.StdEncoding.EncodeToString(append([]byte(username+":"), value.Reveal()...)), err
 	}
 }
 

@@ -27,7 +27,7 @@ type Config struct {
 	Webhook      string // URL; "": none. It may hold a secret and is neither logged nor observed.
 	// AlertmanagerAuth and WebhookAuth return the value of the field Authorization, secret as it is; they are asked for
 	// each POST, so that a changed one is followed. nil: none is sent.
-	AlertmanagerAuth, WebhookAuth func() (string, error)
+	AlertmanagerAuth, WebhookAuth func(context.Context) (string, error)
 	// GroupInterval is the least time between two firing alerts of one group; default DefaultGroupInterval. It is also
 	// how often the Source is read when nobody kicks.
 	GroupInterval time.Duration

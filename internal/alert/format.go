@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"context"
 	"net/url"
 	"time"
 )
@@ -15,8 +16,8 @@ const (
 type format struct {
 	name   string
 	url    string
-	auth   func() (string, error) // nil: none
-	batch  int                    // notices in one POST
+	auth   func(context.Context) (string, error) // nil: none
+	batch  int                                   // notices in one POST
 	encode func(batch []notice, now time.Time) any
 }
 

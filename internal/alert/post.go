@@ -52,7 +52,7 @@ func post(ctx context.Context, client *http.Client, to format, content any) erro
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "integration-sidecar")
 	if to.auth != nil {
-		value, err := to.auth()
+		value, err := to.auth(ctx)
 		if err != nil {
 			return fmt.Errorf("read its credentials: %w", err)
 		}

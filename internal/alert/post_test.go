@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -64,14 +65,14 @@ func TestCredentialsAreAskedForEachPOST(t *testing.T) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	token := "Bearer one"
-	to := format{url: server.URL, auth: func() (string, error) { return token, nil }}
+	to := format{url: server.URL, auth: func(context.Context) (string, error) { return token, nil }}
 	for _, next := range []string{"Bearer two", ""} {
 		if err := post(t.Context(), client, to, hook{}); err != nil {
 			t.Fatal(err)
 		}
 		token = next
 	}
-	to.auth = func() (string, error) { return "", errors.New("env:TOKEN is not set") }
+	to.auth = func(context.Context) (string, error) { return "", errors.New("env:TOKEN is not set") }
 	if err := post(t.Context(), client, to, hook{}); err == nil || !strings.Contains(err.Error(), "env:TOKEN") {
 		t.Errorf("without credentials: %v", err)
 	}
