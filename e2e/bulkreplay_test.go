@@ -279,12 +279,18 @@ func TestALetterIsReplayedByOneSidecar(t *testing.T) {
 
 	first := a.begin(t, "dlq", "replay", id)
 	gate.WaitEntered(t)
+	if r := b.Command(t, "dlq", "replay", id, "--dry-run"); r.Code != 1 || !strings.Contains(r.Stdout, "another sidecar is replaying it") {
+		t.Errorf("dry run with code %d: %s", r.Code, r.Stdout)
+	}
 	if r := b.Command(t, "dlq", "replay", id, "--force"); r.Code != 1 || !strings.Contains(r.Stdout, "another sidecar is replaying it") {
 		t.Errorf("code %d: %s", r.Code, r.Stdout)
 	}
 	gate.Open()
 	if r := first.wait(); r.Code != 0 {
 		t.Errorf("code %d: %s", r.Code, r.Stdout)
+	}
+	if r := b.MustCommand(t, "dlq", "replay", id, "--dry-run"); !strings.Contains(r.Stdout, "1 letter: 1 would-resolve") {
+		t.Errorf("dry run after the replay: %s", r.Stdout)
 	}
 	if r := b.MustCommand(t, "dlq", "replay", id); !strings.Contains(r.Stdout, "another sidecar has replayed it") {
 		t.Errorf("after the replay: %s", r.Stdout)

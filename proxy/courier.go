@@ -29,6 +29,7 @@ const (
 	// The waits before a try that was not sent is made again, without their jitter.
 	firstAgain = time.Second
 	lastAgain  = time.Minute
+	leastStall = 20 * time.Millisecond // of a tenant: a try is two fsyncs
 )
 
 func newCourier(s *Server, store *accepted.Store) *courier {
@@ -153,7 +154,8 @@ func (c *courier) judge(ctx context.Context, claim *accepted.Claim, o outcome) {
 	switch {
 	case c.stopping(): // due at once after the next start
 	case o.again.Every > 0: // paced by the bucket, however often it was tried
-		o.again.Due = time.Now().Add(min(jittered(o.after), jittered(lastAgain)))
+		least := max(min(o.again.Every, firstAgain), leastStall) // who shares the bucket may have taken the token
+		o.again.Due = time.Now().Add(jittered(min(max(o.after, least), lastAgain)))
 	case o.wide:
 		o.again.Due, o.again.Paused = c.store.Pause(claim, wait), true
 	default:
