@@ -17,7 +17,6 @@ func TestLaterFeaturesAreRefusedByRunAlone(t *testing.T) {
 		"vault for Redis":     {key: "password", top: "redis: { addresses: [127.0.0.1:1], password: vault:redis#password }"},
 		"vault":               {key: "vault", top: "vault: { address: https://vault.example:8200 }"},
 		"vault reference":     {key: "auth", policy: "auth: { bearer: vault:integrations/key#key }"},
-		"oauth2":              {key: "auth", policy: "auth: { oauth2: { token_url: https://idp.example/token, client_id: me, client_secret: env:SECRET } }"},
 		"transform":           {key: "transform", policy: "transform: { request: .order }"},
 		"schema":              {key: "schema", policy: "validate: { schema: file:order.json }"},
 		"standard webhooks":   {key: "sign", policy: "sign: { scheme: standard-webhooks, secret: env:SECRET }"},

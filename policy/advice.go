@@ -16,6 +16,7 @@ type Advice struct {
 	Why       string
 	Refused   problem.Kind // "" when the method is taken; else nothing of the above applies
 	RefusedBy string       // the setting that refuses; "" when no setting could allow it
+	Renewed   bool         // a 401 is followed by one more attempt, with a fresh access token; counted in Attempts and Latency
 	NeedsKey  bool         // without an idempotency key in the configured field the call is refused
 }
 
@@ -26,7 +27,13 @@ func Advise(s *Settings, method string) Advice {
 	}
 	plan := newRetryPlan(s)
 	honoured := s.Idempotency != nil && s.Idempotency.Honoured
-	a := Advice{Attempts: plan.MaxRetries + 1, Latency: min(plan.WorstCase(s.Timeout), s.Timeout.Total.D())}
+	a := Advice{Attempts: plan.MaxRetries + 1}
+	worst := plan.WorstCase(s.Timeout)
+	if a.Renewed = s.Auth != nil && s.Auth.OAuth2 != nil; a.Renewed {
+		a.Attempts++
+		worst += s.Timeout.Attempt.D() + s.Auth.OAuth2.Timeout.D()
+	}
+	a.Latency = min(worst, s.Timeout.Total.D())
 	a.NeedsKey = s.Idempotency != nil && s.Idempotency.Required && isWrite(method)
 	switch {
 	case plan.MaxRetries == 0:

@@ -29,6 +29,10 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	token, err := accessToken(s.Auth, h, d.Secrets)
+	if err != nil {
+		return nil, err
+	}
 	if s.Async() && d.Accepted == nil {
 		return nil, errors.New("delivery: there is no store of accepted exchanges")
 	}
@@ -43,9 +47,11 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 		idempotent(s, d.Keys),
 		attempts(s, h),
 		// Once per attempt.
+		renewToken(s.Auth),
 		limitStage(h),
 		breakStage(h),
 		credentials(s.Auth, h, d.Secrets),
+		token,
 		signature,
 	}
 	next := transmit(s, h)

@@ -134,8 +134,9 @@ func (c Class) unanswered() bool {
 }
 
 // storable reports whether a response is an outcome to replay: a success, or a refusal that is final
-// (contract section 4; 409 asks the application to resolve a conflict and try again).
+// (contract section 4; 409 asks the application to resolve a conflict and try again, and 401 is about credentials, which
+// change: the request itself was not processed).
 func storable(resp *wire.Response) bool {
 	class := classify(resp, nil)
-	return class == Success || class == ClientError && resp.Status < 500 && resp.Status != 409
+	return class == Success || class == ClientError && resp.Status < 500 && resp.Status != 401 && resp.Status != 409
 }

@@ -119,7 +119,7 @@ func TestErrorTypeOfAProblemIsItsOwn(t *testing.T) {
 
 func TestOnlyFinalAnswersAreStored(t *testing.T) {
 	for status, want := range map[int]bool{200: true, 201: true, 204: true, 302: true, 400: true, 404: true, 422: true,
-		408: false, 409: false, 425: false, 429: false, 500: false, 501: false, 503: false, 505: false} {
+		401: false, 408: false, 409: false, 425: false, 429: false, 500: false, 501: false, 503: false, 505: false} {
 		if got := storable(&wire.Response{Status: status}); got != want {
 			t.Errorf("%d stored: %v, want %v", status, got, want)
 		}

@@ -14,7 +14,7 @@ type Auth struct {
 	Bearer secret.Ref    `yaml:"bearer" doc:"Token sent as Authorization: Bearer."`
 	Basic  *Basic        `yaml:"basic" doc:"HTTP Basic (RFC 7617)."`
 	Header *SecretHeader `yaml:"header" doc:"A secret in a field of its own."`
-	OAuth2 *OAuth2       `yaml:"oauth2" later:"*" doc:"Client credentials grant (RFC 6749 section 4.4)."`
+	OAuth2 *OAuth2       `yaml:"oauth2" doc:"Access tokens by the client credentials grant (RFC 6749 section 4.4)."`
 }
 
 // Basic is a user name and a password.
@@ -27,14 +27,6 @@ type Basic struct {
 type SecretHeader struct {
 	Name  string     `yaml:"name" required:"true" doc:"Field name, such as X-API-Key."`
 	Value secret.Ref `yaml:"value" required:"true" doc:"The secret."`
-}
-
-// OAuth2 is a client of an authorization server.
-type OAuth2 struct {
-	TokenURL     string     `yaml:"token_url" required:"true" doc:"Token endpoint, https."`
-	ClientID     string     `yaml:"client_id" required:"true" doc:"Client identifier."`
-	ClientSecret secret.Ref `yaml:"client_secret" required:"true" doc:"Client secret."`
-	Scopes       []string   `yaml:"scopes" doc:"Scopes asked for."`
 }
 
 func (a *Auth) check(r Report) {
@@ -55,12 +47,15 @@ func (a *Auth) check(r Report) {
 			r.Fault("auth.header.name", fault)
 		}
 	}
+	if a.OAuth2 != nil {
+		a.OAuth2.check(r)
+	}
 }
 
 // credentials puts the adapter's credentials on the attempt's private copy of the request. What the application sent
 // in the same field is replaced.
 func credentials(a *Auth, h *Host, secrets *secret.Resolver) Stage {
-	if a == nil {
+	if a == nil || a.OAuth2 != nil { // accessToken puts that on
 		return nil
 	}
 	field, ref, render := a.compile()
@@ -89,6 +84,8 @@ func (a *Auth) compile() (string, secret.Ref, func([]byte) string) {
 		}
 	case a.Header != nil:
 		return a.Header.Name, a.Header.Value, func(value []byte) string { return string(value) }
+	case a.OAuth2 != nil:
+		return "Authorization", a.OAuth2.ClientSecret, nil // the secret buys what is sent
 	}
 	return "Authorization", a.Bearer, func(token []byte) string { return "Bearer " + string(token) }
 }
@@ -126,7 +123,7 @@ func (c *Call) Secrets() []secret.Ref {
 func (h *Host) fetch(x *Exchange, secrets *secret.Resolver, ref secret.Ref) (secret.Value, error) {
 	ref, err := ref.Fill(x.Tenant, h.Identity.Name)
 	if err != nil {
-		return secret.Value{}, credentialsUnavailable("A credential of this adapter depends on the tenant, and X-Tenant-ID is missing or not usable.", err)
+		return secret.Value{}, tenantMissing(err)
 	}
 	value, err := secrets.Resolve(x.Ctx, ref)
 	h.live.noteCredentials(err)
@@ -136,7 +133,11 @@ func (h *Host) fetch(x *Exchange, secrets *secret.Resolver, ref secret.Ref) (sec
 	return value, nil
 }
 
-func credentialsUnavailable(detail string, cause error) error {
+func tenantMissing(cause error) error {
+	return credentialsUnavailable("A credential of this adapter depends on the tenant, and X-Tenant-ID is missing or not usable.", cause)
+}
+
+func credentialsUnavailable(detail string, cause error) *problem.Problem {
 	p := problem.New(problem.CredentialsUnavailable, detail)
 	p.Cause = cause
 	return p

@@ -42,10 +42,7 @@ type egressGuard struct {
 }
 
 func newEgressGuard(host string, e *Egress) (*egressGuard, error) {
-	g := &egressGuard{loopback: host == "localhost" || strings.HasSuffix(host, ".localhost")}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		g.loopback = addr.IsLoopback()
-	}
+	g := &egressGuard{loopback: isLoopback(host)}
 	if e == nil {
 		return g, nil
 	}
@@ -55,6 +52,14 @@ func newEgressGuard(host string, e *Egress) (*egressGuard, error) {
 	}
 	g.deny, err = parsePrefixes(e.Deny)
 	return g, err
+}
+
+// isLoopback reports whether a host is written as this host itself.
+func isLoopback(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 func parsePrefixes(cidrs []string) ([]netip.Prefix, error) {

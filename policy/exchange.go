@@ -67,10 +67,13 @@ type Exchange struct {
 	LetterID     string             // of the letter that keeps this exchange
 	LetterLost   bool               // a letter was due and the spool could not take it
 	StoreError   error              // of the store of keys, for the log
+	TokenError   error              // why the access token that was sent could not be renewed yet, for the log
 	SpoolError   error              // of the spool, for the log
 
 	attempt    wire.Request // the private copy of the attempt under way: credentials and signatures go here
 	signedAt   int64        // Unix seconds of the last signature
+	refused    bool         // answered 401, and another access token is to be had
+	renewed    bool         // sent again because of that, once
 	letterKept bool         // LetterID is a letter this exchange wrote
 	keep       bool         // the response is an outcome to store: it is read whole before it is passed on
 }
@@ -129,6 +132,12 @@ func (x *Exchange) NewLetterID() string {
 		x.letterID = dlq.NewID()
 	}
 	return x.letterID
+}
+
+// beginAttempt makes the private copy of the request for another attempt.
+func (x *Exchange) beginAttempt() {
+	x.attempt = x.Request
+	x.attempt.Fields = x.Request.Fields.Clone(4)
 }
 
 // Remaining is the time left of the whole exchange.

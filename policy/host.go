@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/internal/oauth"
 	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -25,8 +26,11 @@ type Host struct {
 	upstream string
 	tlsFiles [sha256.Size]byte
 	budget   *budget
+	tokens   *oauth.Sources
 	engine   *engine
 	live     *live
+
+	fetchesTokens bool // some policy of this configuration does
 }
 
 // live is what changes with every exchange.
@@ -53,9 +57,9 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String(),
 		tlsFiles: c.Settings.Host.TLS.digest()}
 	if earlier != nil {
-		h.budget, h.live = earlier.budget, earlier.live
+		h.budget, h.live, h.tokens = earlier.budget, earlier.live, earlier.tokens
 	} else {
-		h.budget, h.live = newBudget(time.Now), new(live)
+		h.budget, h.live, h.tokens = newBudget(time.Now), new(live), oauth.NewSources()
 	}
 	h.Breaker = deriveBreaker(c, earlier)
 	h.Limiter = deriveLimiter(c, earlier)

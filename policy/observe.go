@@ -246,7 +246,7 @@ func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Du
 	for _, e := range [...]struct {
 		name string
 		err  error
-	}{{"error", err}, {"store_error", x.StoreError}, {"spool_error", x.SpoolError}} {
+	}{{"error", err}, {"store_error", x.StoreError}, {"spool_error", x.SpoolError}, {"token_error", x.TokenError}} {
 		if e.err != nil {
 			attrs = append(attrs, slog.String(e.name, e.err.Error()))
 		}

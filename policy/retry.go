@@ -110,8 +110,7 @@ func newRetryPlan(s *Settings) *retryPlan {
 
 // try makes one attempt on a private copy of the request.
 func (p *retryPlan) try(next Next, x *Exchange) (*wire.Response, error) {
-	x.attempt = x.Request
-	x.attempt.Fields = x.Request.Fields.Clone(4)
+	x.beginAttempt()
 	return next(x)
 }
 

@@ -90,7 +90,7 @@ func (v *validator) takes(contentType string) bool {
 // needed reports whether any later policy must see the body again or whole.
 func (v *validator) needed(method string) bool {
 	s := v.settings
-	return s.Retry != nil && s.Retry.MaxRetries > 0 || s.Sign != nil ||
+	return s.Retry != nil && s.Retry.MaxRetries > 0 || s.Sign != nil || s.Auth != nil && s.Auth.OAuth2 != nil ||
 		isWrite(method) && (s.Idempotency != nil || s.DeadLetter != nil && slices.Contains(s.DeadLetter.Methods, method))
 }
 

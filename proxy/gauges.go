@@ -15,6 +15,7 @@ var (
 	breakerDesc = adapterGauge("integration_circuit_breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.")
 	flightDesc  = adapterGauge("integration_in_flight_requests", "Exchanges under way.")
 	tokensDesc  = adapterGauge("integration_rate_limit_tokens", "Tokens in the bucket; per tenant, in the emptiest one.")
+	tokenDesc   = prometheus.NewDesc("integration_token_fetches_total", "Requests for OAuth2 access tokens by result: ok, secret (which could not be read), unreachable, timeout, unavailable, rejected or invalid.", []string{"adapter_id", "result"}, nil)
 	lettersDesc = prometheus.NewDesc("integration_letters", "Letters in the spool by state.", []string{"state"}, nil)
 	openDesc    = adapterGauge("integration_open_letters", "Letters that still wait for an outcome.")
 	bytesDesc   = prometheus.NewDesc("integration_spool_bytes", "Size of the letters in the spool.", nil, nil)
@@ -34,7 +35,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc,
+	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc,
 		heldDesc, heldAgeDesc, heldLenDesc) {
 		ch <- d
 	}
@@ -55,6 +56,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 			if l := a.host.Limiter; l != nil {
 				tokens, _ := l.Level()
 				gauge(tokensDesc, tokens, id)
+			}
+			for result, n := range a.host.TokenFetches() {
+				ch <- prometheus.MustNewConstMetric(tokenDesc, prometheus.CounterValue, float64(n), id, string(result))
 			}
 			gauge(flightDesc, float64(a.host.InFlight()), id)
 			gauge(openDesc, float64(stats.OpenByAdapter[id]), id)

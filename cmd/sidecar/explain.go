@@ -91,6 +91,9 @@ func (a *app) explainCall(doc *config.Document, f proxy.Found, method string) {
 	if when := policy.AcceptedWhen(s, method); when != "" {
 		a.printf("delivery   answered 202 once it is on disk, and sent later%s (%s)\n", when, origin("delivery"))
 	}
+	if advice.Renewed {
+		a.printf("token      from the endpoint in auth.oauth2, renewed before it ends; a 401 is followed by one more attempt with a fresh one (%s)\n", origin("auth.oauth2"))
+	}
 	allowed := "no"
 	if advice.Retried {
 		allowed = "yes"

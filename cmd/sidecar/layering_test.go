@@ -19,7 +19,7 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 var layers = [][]string{
 	{"internal/groupcommit/pages"},
 	{"internal/groupcommit", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
-	{"internal/problem"},
+	{"internal/problem", "internal/oauth"},
 	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/telemetry"},
 	{"policy"},
 	{"internal/config"},
@@ -43,6 +43,8 @@ var aside = map[string]struct{ imports, importers []string }{
 var reserved = map[string][]string{
 	"gopkg.in/yaml.v3":   {"internal/config"},
 	"net/http/httptrace": {"policy/engine.go"},
+
+	"golang.org/x/oauth2": {"internal/oauth"},
 }
 
 // graph is what each file that is not a test imports: path below the module's root → import paths.
