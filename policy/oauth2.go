@@ -161,8 +161,8 @@ func (h *Host) noToken(x *Exchange, err error) error {
 		return credentialsUnavailable("The token endpoint of this adapter did not answer within the call's total time.", err)
 	}
 	h.live.noteCredentials(err)
-	p := credentialsUnavailable("There is no access token for this adapter: "+failure.Detail()+".", err)
-	p.RetryAfter = max(time.Until(failure.RetryAt), 0)
+	p := credentialsUnavailable("There is no access token for this adapter: "+failure.Detail()+".", errors.Unwrap(failure))
+	p.RetryAfter = max(time.Until(failure.RetryAt), time.Second)
 	return p
 }
 

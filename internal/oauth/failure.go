@@ -53,6 +53,9 @@ func (f *Failure) Error() string {
 	return f.Detail() + ": " + f.cause.Error()
 }
 
+// Unwrap returns what Error says beyond Detail; nil when there is nothing.
+func (f *Failure) Unwrap() error { return f.cause }
+
 // Detail is what may be told to an application: which check failed, without addresses and references.
 func (f *Failure) Detail() string {
 	answered := "the token endpoint answered " + strconv.Itoa(f.Status)

@@ -165,6 +165,9 @@ func (s *Source) settle(f *flight, now time.Time) {
 		failure.RetryAt = s.askAt
 	}
 	s.failure, s.lookAt = f.failure, now.Add(lookAgain)
+	if now.Before(s.askAt) && s.askAt.Before(s.lookAt) {
+		s.lookAt = s.askAt
+	}
 }
 
 // pause is the time the endpoint is left alone after n failures in a row: doubled, and lengthened by up to a fifth, so
