@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the real servers that the tests of e2e/servers need, unless they are there already. Debian packages want
 # root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it; Kafka's jars
-# come by Maven, as kafka/pom.xml names them.
+# come by Maven, as kafka/pom.xml names them, and oidc-provider by npm, as oidc/package-lock.json does.
 set -eu
 
 toxiproxy=v2.12.0
@@ -21,6 +21,10 @@ command -v java >/dev/null 2>&1 || packages="$packages default-jre-headless"
 fetch_kafka=
 cmp -s kafka/pom.xml .cache/kafka/pom.xml || fetch_kafka=yes
 [ -z "$fetch_kafka" ] || command -v mvn >/dev/null 2>&1 || packages="$packages maven"
+fetch_oidc=
+cmp -s oidc/package-lock.json .cache/oidc/package-lock.json || fetch_oidc=yes
+command -v node >/dev/null 2>&1 || packages="$packages nodejs"
+[ -z "$fetch_oidc" ] || command -v npm >/dev/null 2>&1 || packages="$packages npm"
 if [ -n "$packages" ]; then
 	as_root=
 	[ "$(id -u)" = 0 ] || as_root=sudo
@@ -49,4 +53,13 @@ if [ -n "$fetch_kafka" ]; then
 	rm -rf .cache/kafka
 	mvn -q -B -f kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/.cache/kafka"
 	cp kafka/pom.xml .cache/kafka/ # last: tells that all is there, and of which version
+fi
+
+if [ -n "$fetch_oidc" ]; then
+	echo "e2e: fetching oidc-provider"
+	rm -rf .cache/oidc
+	mkdir -p .cache/oidc.new
+	cp oidc/package.json oidc/package-lock.json .cache/oidc.new/
+	npm ci --prefix .cache/oidc.new --ignore-scripts --no-audit --no-fund --loglevel=error
+	mv .cache/oidc.new .cache/oidc # last: tells that all is there, and of which version
 fi
