@@ -225,3 +225,24 @@ func TestTokensAndClientSecretsStayWhereTheyBelong(t *testing.T) {
 		t.Errorf("there is no dump, or the log does not say why there is no token: %s", s.Log.Tail(2000))
 	}
 }
+
+func TestATokenThatCannotBeRenewedIsToldOfWhileItServes(t *testing.T) {
+	t.Parallel()
+	tokens := newTokenServer(t, "s3cret", 8*time.Second)
+	up := NewUpstream(t, tokens.guarded(OK("ok")))
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, tokens.oauth2("env:CLIENT_SECRET")), Env: []string{"CLIENT_SECRET=s3cret"}})
+	s.Get(t, "/sales/a").WantStatus(t, 200)
+	tokens.change(func() { tokens.trouble = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) } })
+	Eventually(t, "the log to tell", func() bool {
+		s.Get(t, "/sales/a").WantStatus(t, 200)
+		return strings.Contains(s.Log.String(), `"token_error":"the token endpoint answered 503"`)
+	})
+	if r := s.MustCommand(t, "status"); !strings.Contains(r.Stdout, "cannot be renewed: the token endpoint answered 503") {
+		t.Errorf("status:\n%s", r.Stdout)
+	}
+	tokens.change(func() { tokens.trouble = nil })
+	Eventually(t, "the health to pass", func() bool {
+		s.Get(t, "/sales/a").WantStatus(t, 200)
+		return strings.Contains(s.Get(t, "http://"+s.Probes+"/health").Body, `"healthy"`)
+	})
+}

@@ -39,6 +39,7 @@ type live struct {
 	lastLatency   atomic.Int64 // nanoseconds of the last answered attempt
 	lastFailure   atomic.Pointer[string]
 	noCredentials atomic.Pointer[string]
+	oldToken      atomic.Pointer[string]
 }
 
 // HostConfig is what a Host is made from.
@@ -144,19 +145,32 @@ func (l *live) answered(took time.Duration, resp *wire.Response) {
 }
 
 // noteCredentials remembers whether the last call found its credentials.
-func (l *live) noteCredentials(err error) {
+func (l *live) noteCredentials(err error) { note(&l.noCredentials, err) }
+
+// noteToken remembers why the last call's access token could not be renewed yet, if it could not.
+func (l *live) noteToken(err error) { note(&l.oldToken, err) }
+
+func note(where *atomic.Pointer[string], err error) {
 	switch {
 	case err != nil:
 		why := err.Error()
-		l.noCredentials.Store(&why)
-	case l.noCredentials.Load() != nil:
-		l.noCredentials.Store(nil)
+		where.Store(&why)
+	case where.Load() != nil:
+		where.Store(nil)
 	}
 }
 
 // NoCredentials says why the last call had no credentials; "" when it had, or needs none.
 func (h *Host) NoCredentials() string {
 	if s := h.live.noCredentials.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// OldToken says why the access token in use could not be renewed yet; "" when it could, or there is none.
+func (h *Host) OldToken() string {
+	if s := h.live.oldToken.Load(); s != nil && h.fetchesTokens {
 		return *s
 	}
 	return ""

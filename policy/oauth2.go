@@ -132,6 +132,7 @@ func accessToken(a *Auth, h *Host, secrets *secret.Resolver) (Stage, error) {
 				return nil, h.noToken(x, err)
 			}
 			h.live.noteCredentials(nil)
+			h.live.noteToken(err)
 			x.TokenError = err
 			x.attempt.Fields.Set("Authorization", "Bearer "+string(token.Reveal()))
 			resp, err := next(x)
@@ -161,6 +162,7 @@ func (h *Host) noToken(x *Exchange, err error) error {
 		return credentialsUnavailable("The token endpoint of this adapter did not answer within the call's total time.", err)
 	}
 	h.live.noteCredentials(err)
+	h.live.noteToken(nil)
 	p := credentialsUnavailable("There is no access token for this adapter: "+failure.Detail()+".", errors.Unwrap(failure))
 	p.RetryAfter = max(time.Until(failure.RetryAt), time.Second)
 	return p

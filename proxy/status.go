@@ -71,6 +71,8 @@ func (a *adapter) status(letters int) AdapterStatus {
 	check := a.check()
 	if why := a.host.NoCredentials(); why != "" {
 		check.Message += ": " + why // for the operator; /health does not name references
+	} else if check.Message == oldToken {
+		check.Message += ": " + a.host.OldToken()
 	}
 	out := AdapterStatus{Name: a.identity.Name, ID: a.identity.ID, Version: a.identity.Version, Upstream: a.identity.Origin + a.identity.Base,
 		Listen: a.listen, Health: check.Status, Message: check.Message, Breaker: BreakerStatus{State: "off"},
@@ -88,12 +90,17 @@ func (a *adapter) status(letters int) AdapterStatus {
 	return out
 }
 
+const oldToken = "the access token in use cannot be renewed"
+
 // check judges an adapter by its breaker and its last attempt.
 func (a *adapter) check() HealthCheck {
 	c := HealthCheck{Status: "pass", Latency: float64(a.host.LastLatency().Microseconds()) / 1000}
 	failure := a.host.LastFailure()
 	if failure != "" {
 		c.Status, c.Message = "warn", "the last attempt failed: "+failure
+	}
+	if a.host.OldToken() != "" {
+		c.Status, c.Message = "warn", oldToken
 	}
 	if a.host.NoCredentials() != "" {
 		c.Status, c.Message = "fail", "calls are refused because a credential cannot be read"
