@@ -53,8 +53,6 @@ func tokenURLFault(text string) string {
 	switch {
 	case u.Scheme != "https" && !isLoopback(u.Hostname()):
 		return "would send the client secret unencrypted; use https (http is for this host itself only)"
-	case u.User != nil:
-		return "holds user information; the client is told by client_id and client_secret"
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		return "holds a fragment, which a token endpoint must not have (RFC 6749 section 3.2)"
 	case err == nil && NeverDialled(addr):
