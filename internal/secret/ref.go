@@ -28,12 +28,31 @@ func (r *Ref) UnmarshalText(text []byte) error {
 	case scheme == "vault":
 		if path, field, ok := strings.Cut(rest, "#"); !ok || path == "" || field == "" {
 			return errors.New("a Vault reference is written vault:path#field")
+		} else if !straight(path) {
+			return errors.New("a Vault reference is written vault:path#field, and its path has no empty, . or .. segment")
 		}
 	default:
 		return ErrLiteral
 	}
 	*r = Ref(s)
 	return nil
+}
+
+// straight reports whether a path means what it says: no segment is empty or climbs.
+func straight(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// Vault splits a vault: reference: the path below the mount, and the field of the secret that is kept there.
+func (r Ref) Vault() (path, field string) {
+	_, rest, _ := strings.Cut(string(r), ":")
+	path, field, _ = strings.Cut(rest, "#")
+	return path, field
 }
 
 // Scheme is env, file or vault; "" for the empty reference.

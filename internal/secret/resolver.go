@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,12 +16,18 @@ import (
 // changes is followed; environment secrets are fixed for the life of a process.
 type Resolver struct {
 	files sync.Map // path → *cachedFile
+	vault func(context.Context, Ref) (Value, error)
 	now   func() time.Time
 }
 
+// cachedFile is lock-free while what was read is fresh; then one caller reads and the others wait for it.
 type cachedFile struct {
-	mu    sync.Mutex
-	read  time.Time
+	latest atomic.Pointer[fileReading]
+	mu     sync.Mutex
+}
+
+type fileReading struct {
+	at    time.Time
 	value Value
 	err   error
 }
@@ -29,20 +37,25 @@ const fileTTL = time.Second
 // NewResolver returns a resolver of env: and file: references.
 func NewResolver() *Resolver { return &Resolver{now: time.Now} }
 
+// UseVault makes read resolve vault: references. It must be called before the first of them is resolved.
+func (r *Resolver) UseVault(read func(context.Context, Ref) (Value, error)) { r.vault = read }
+
 // Resolve reads the secret ref points to. Its errors name the reference, never the secret, and no host path beyond
 // what the reference itself says. ctx bounds the wait for a secret that comes from afar.
-func (r *Resolver) Resolve(_ context.Context, ref Ref) (Value, error) {
+func (r *Resolver) Resolve(ctx context.Context, ref Ref) (Value, error) {
 	name := string(ref)
-	switch ref.Scheme() {
-	case "env":
+	switch scheme := ref.Scheme(); {
+	case scheme == "env":
 		if v := os.Getenv(name[len("env:"):]); v != "" {
 			return Value{[]byte(v)}, nil
 		}
 		return Value{}, fmt.Errorf("%s is not set", ref)
-	case "file":
+	case scheme == "file":
 		return r.file(ref, name[len("file:"):])
+	case scheme == "vault" && r.vault != nil:
+		return r.vault(ctx, ref)
 	}
-	return Value{}, fmt.Errorf("%s: this kind of reference is not available yet", ref)
+	return Value{}, fmt.Errorf("%s: nothing is configured that reads this kind of reference", ref)
 }
 
 func (r *Resolver) file(ref Ref, path string) (Value, error) {
@@ -51,17 +64,36 @@ func (r *Resolver) file(ref Ref, path string) (Value, error) {
 		entry, _ = r.files.LoadOrStore(path, new(cachedFile))
 	}
 	c := entry.(*cachedFile)
+	if f := c.fresh(r.now()); f != nil {
+		return f.value, f.err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := r.now(); c.read.IsZero() || now.Sub(c.read) > fileTTL {
-		c.read = now
-		c.value, c.err = readFile(ref, path)
+	now := r.now()
+	f := c.fresh(now)
+	if f == nil {
+		f = &fileReading{at: now}
+		f.value, f.err = readFile(ref, path)
+		c.latest.Store(f)
 	}
-	return c.value, c.err
+	return f.value, f.err
 }
 
+// fresh is what was read within the last second, nil when nothing was.
+func (c *cachedFile) fresh(now time.Time) *fileReading {
+	if f := c.latest.Load(); f != nil && now.Sub(f.at) <= fileTTL {
+		return f
+	}
+	return nil
+}
+
+// readFile reads a file that may be replaced meanwhile. The kubelet swaps a mounted Secret by one rename and then
+// removes the folder that the old link led into: who followed that link a moment ago finds nothing, once.
 func readFile(ref Ref, path string) (Value, error) {
 	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = os.ReadFile(path)
+	}
 	if err != nil {
 		var pathErr *os.PathError
 		if errors.As(err, &pathErr) {

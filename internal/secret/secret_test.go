@@ -14,7 +14,7 @@ import (
 )
 
 func TestALiteralSecretIsRefusedAndNotRepeated(t *testing.T) {
-	for _, text := range []string{"hunter2", "hunter2:x", "env:", "file:", "ENV:A", "vault:hunter2", "vault:#hunter2", "vault:hunter2#", "https://hunter2"} {
+	for _, text := range []string{"hunter2", "hunter2:x", "env:", "file:", "ENV:A", "vault:hunter2", "vault:#hunter2", "vault:hunter2#", "vault:/hunter2#a", "vault:a/../hunter2#a", "vault:a//hunter2#a", "vault:hunter2/#a", "https://hunter2"} {
 		var r Ref
 		err := r.UnmarshalText([]byte(text))
 		if err == nil || r != "" || strings.Contains(err.Error(), "hunter2") {
