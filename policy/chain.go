@@ -8,6 +8,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/secret/vault"
 	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/telemetry"
 )
@@ -19,6 +20,7 @@ type Deps struct {
 	Letters  *dlq.Spool
 	Accepted *accepted.Store // may be nil when no adapter's delivery is asynchronous
 	Secrets  *secret.Resolver
+	Vault    *vault.Store // behind Secrets; nil: there is none
 	Metrics  *telemetry.Metrics
 	Log      *slog.Logger
 }

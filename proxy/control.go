@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
 // Status is what `sidecar status` and the admin API show of the running process.
@@ -18,6 +19,7 @@ type Status struct {
 	Accepted *AcceptedStatus `json:"accepted,omitempty"` // nil: nothing was accepted and nothing can be
 	Redis    *RedisStatus    `json:"redis,omitempty"`    // nil: this sidecar shares nothing
 	Sink     *SinkStatus     `json:"sink,omitempty"`     // nil: letters are not forwarded
+	Vault    *VaultStatus    `json:"vault,omitempty"`    // nil: no secrets come from Vault
 	Reload   ReloadStatus    `json:"reload"`
 }
 
@@ -34,6 +36,7 @@ type AdapterStatus struct {
 	Limiter    *LimiterStatus `json:"limiter,omitempty"`
 	InFlight   int            `json:"in_flight"`
 	OpenLetter int            `json:"open_letters"`
+	Secrets    []secret.Ref   `json:"secrets,omitempty"` // references, as configured
 }
 
 // BreakerStatus is the state of one breaker.
@@ -81,6 +84,21 @@ type RedisStatus struct {
 	Why     string     `json:"why,omitempty"`     // the last failure of a Redis that is down
 	Warning string     `json:"warning,omitempty"` // what is wrong with its settings
 	Keys    KeysStatus `json:"keys"`
+}
+
+// VaultStatus is the Vault that secrets come from.
+type VaultStatus struct {
+	Up            bool       `json:"up"` // false: what is known of it stays in use for vault.stale_for
+	Since         *time.Time `json:"since,omitempty"`
+	Why           string     `json:"why,omitempty"`           // the last failure
+	Login         string     `json:"login"`                   // such as kubernetes role sidecar
+	TokenExpires  *time.Time `json:"token_expires,omitempty"` // absent: never, or there is no token yet
+	Secrets       int        `json:"secrets"`                 // paths that are kept
+	OldestSeconds float64    `json:"oldest_seconds"`          // age of the oldest secret that was used within the last ttl
+	Address       string     `json:"address"`
+	Namespace     string     `json:"namespace,omitempty"`
+	Mount         string     `json:"mount"`
+	TTL           string     `json:"ttl"`
 }
 
 // SinkStatus is how letters are forwarded to Kafka or a Redis stream.

@@ -22,6 +22,8 @@ var (
 	maxDesc     = prometheus.NewDesc("integration_spool_max_bytes", "Largest size of the spool.", nil, nil)
 	ageDesc     = prometheus.NewDesc("integration_spool_oldest_letter_age_seconds", "Age of the oldest letter that waits; 0 when there is none.", nil, nil)
 	redisDesc   = prometheus.NewDesc("integration_redis_up", "1 when the Redis that sidecars share answers; there is no such series without one.", nil, nil)
+	vaultDesc   = prometheus.NewDesc("integration_vault_up", "1 when the Vault that secrets come from answers; there is no such series without one.", nil, nil)
+	secretDesc  = prometheus.NewDesc("integration_vault_secret_age_seconds", "Age of the oldest secret from Vault that is in use; 0 when none is.", nil, nil)
 	pendingDesc = prometheus.NewDesc("integration_idempotency_pending_outcomes", "Outcomes of keys that Redis has not taken yet.", nil, nil)
 	heldDesc    = prometheus.NewDesc("integration_accepted_exchanges", "Exchanges answered 202 that have not ended, by state: accepted (waiting) or running.", []string{"adapter_id", "state"}, nil)
 	heldAgeDesc = adapterGauge("integration_accepted_oldest_age_seconds", "Age of the oldest exchange answered 202 that has not ended; 0 when there is none.")
@@ -35,7 +37,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, pendingDesc,
+	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
 		heldDesc, heldAgeDesc, heldLenDesc) {
 		ch <- d
 	}
@@ -78,6 +80,10 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge(ageDesc, age)
 	if sink := g.server.sinkStatus(); sink != nil {
 		sink.collect(ch)
+	}
+	if vault := g.server.vaultStatus(); vault != nil {
+		gauge(vaultDesc, map[bool]float64{true: 1}[vault.Up])
+		gauge(secretDesc, vault.OldestSeconds)
 	}
 	if redis := g.server.redisStatus(); redis != nil {
 		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +44,7 @@ type Server struct {
 	changed   func()               // told when Alerts may have changed
 	replaying sync.Map             // letter id → struct{}
 	auto      *autoReplays
+	warming   sync.WaitGroup // secrets fetched before a call needs them
 	claims    *shared.Claims // of replays among sidecars; nil: nothing is shared
 	reload    atomic.Pointer[ReloadStatus]
 	cancel    context.CancelCauseFunc
@@ -119,31 +119,12 @@ func fixed(before *Snapshot, doc *config.Document) error {
 		return errors.New("dlq cannot change while the sidecar runs; restart it")
 	case !reflect.DeepEqual(was.Redis, doc.Redis):
 		return errors.New("redis cannot change while the sidecar runs; restart it")
+	case !reflect.DeepEqual(was.Vault, doc.Vault):
+		return errors.New("vault cannot change while the sidecar runs; restart it")
 	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat, was.Telemetry.ServiceName != doc.Telemetry.ServiceName:
 		return errors.New("telemetry.log_format and telemetry.service_name cannot change while the sidecar runs; restart it")
 	}
 	return nil
-}
-
-// warnOfSecrets says at once what calls would otherwise find out one by one. References that depend on the tenant are
-// left out.
-func (s *Server) warnOfSecrets(snapshot *Snapshot) {
-	for _, a := range snapshot.ordered {
-		refs := a.settings.Secrets()
-		for _, o := range a.operations {
-			refs = append(refs, o.settings.Secrets()...)
-		}
-		slices.Sort(refs)
-		for _, ref := range slices.Compact(refs) {
-			filled, err := ref.Fill("", a.identity.Name)
-			if err != nil {
-				continue
-			}
-			if _, err := s.deps.Secrets.Resolve(context.Background(), filled); err != nil {
-				s.log().Warn("calls of this adapter will be refused: a credential cannot be read", "adapter_id", a.identity.ID, "error", err.Error())
-			}
-		}
-	}
 }
 
 // breakerChanged logs what on-call wants to read in order: when a breaker opened, and when it closed again.
@@ -222,6 +203,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	<-idle
 	s.auto.done.Wait()
+	s.warming.Wait()
 	s.breakers.Close()
 	return err
 }

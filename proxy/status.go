@@ -33,7 +33,7 @@ func (s *Server) Status() Status {
 		out.Spool.LastLost = &stats.LastLost
 	}
 	out.Accepted = s.acceptedStatus()
-	out.Redis, out.Sink = s.redisStatus(), s.sinkStatus()
+	out.Redis, out.Sink, out.Vault = s.redisStatus(), s.sinkStatus(), s.vaultStatus()
 	for _, a := range s.adapters() {
 		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
 	}
@@ -76,7 +76,7 @@ func (a *adapter) status(letters int) AdapterStatus {
 	}
 	out := AdapterStatus{Name: a.identity.Name, ID: a.identity.ID, Version: a.identity.Version, Upstream: a.identity.Origin + a.identity.Base,
 		Listen: a.listen, Health: check.Status, Message: check.Message, Breaker: BreakerStatus{State: "off"},
-		InFlight: a.host.InFlight(), OpenLetter: letters}
+		InFlight: a.host.InFlight(), OpenLetter: letters, Secrets: a.secrets()}
 	if b := a.host.Breaker; b != nil {
 		out.Breaker = BreakerStatus{State: b.State().String(), Failures: b.Failures(), Manual: b.Held()}
 		if left := b.Remaining(); left > 0 {
@@ -153,6 +153,9 @@ func (s *Server) Health() Health {
 	}
 	if sink := s.sinkStatus(); sink != nil {
 		h.add("sink", sink.check())
+	}
+	if vault := s.vaultStatus(); vault != nil {
+		h.add("vault", vault.check())
 	}
 	return h
 }

@@ -19,7 +19,7 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 var layers = [][]string{
 	{"internal/groupcommit/pages"},
 	{"internal/groupcommit", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
-	{"internal/problem", "internal/oauth"},
+	{"internal/problem", "internal/oauth", "internal/secret/vault"},
 	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/telemetry"},
 	{"policy"},
 	{"internal/config"},
@@ -44,7 +44,8 @@ var reserved = map[string][]string{
 	"gopkg.in/yaml.v3":   {"internal/config"},
 	"net/http/httptrace": {"policy/engine.go"},
 
-	"golang.org/x/oauth2": {"internal/oauth"},
+	"golang.org/x/oauth2":            {"internal/oauth"},
+	"github.com/hashicorp/vault/api": {"internal/secret/vault"},
 }
 
 // graph is what each file that is not a test imports: path below the module's root → import paths.

@@ -23,6 +23,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/secret/vault"
 	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/policy"
@@ -44,6 +45,7 @@ type process struct {
 	forwarder *dlq.Forwarder
 	alerter   atomic.Pointer[alert.Alerter]
 
+	vault  *vault.Store   // nil: no secrets come from there
 	shared *shared.Client // nil: nothing is shared
 	keys   idempotency.Store
 	server *proxy.Server
@@ -86,6 +88,11 @@ func start(doc *config.Document, logs io.Writer) (*process, error) {
 }
 
 func (p *process) openStores(doc *config.Document) (err error) {
+	if doc.Vault != nil {
+		if err = p.openVault(doc.Vault); err != nil {
+			return err
+		}
+	}
 	if doc.Redis.Used() {
 		if err = p.openShared(doc.Redis); err != nil {
 			return err
@@ -113,7 +120,7 @@ func (p *process) openStores(doc *config.Document) (err error) {
 
 // open builds the server and binds every address.
 func (p *process) open(doc *config.Document) error {
-	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
+	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Vault: p.vault, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
 	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{})
 	p.server.AlertsTo(p.kick)
 	p.forward()
@@ -262,6 +269,9 @@ func (p *process) closeStores() {
 	}
 	if p.letters != nil {
 		p.close(p.letters)
+	}
+	if p.vault != nil { // last: the others may need a secret to close
+		p.close(p.vault)
 	}
 }
 

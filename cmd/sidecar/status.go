@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -65,6 +66,9 @@ func (a *app) printStatus(s proxy.Status) {
 	}
 	if s.Redis != nil {
 		a.printf("redis   %s\n", redisLine(s.Redis))
+	}
+	if s.Vault != nil {
+		a.printf("vault   %s\n", vaultLine(s.Vault))
 	}
 	a.printf("config  %s\n", reloadLine(s.Reload))
 }
@@ -168,6 +172,27 @@ func redisLine(r *proxy.RedisStatus) string {
 		if said != "" {
 			line += "\n        " + page(said)
 		}
+	}
+	return line
+}
+
+func vaultLine(v *proxy.VaultStatus) string {
+	line := "up: " + printable(v.Address) + " as " + printable(v.Login)
+	if !v.Up {
+		line = "DOWN: what is known of " + printable(v.Address) + " stays in use for vault.stale_for"
+	}
+	if v.Since != nil {
+		line += "; since " + stamp(*v.Since)
+	}
+	line += "; " + plural(v.Secrets, "secret")
+	if v.Secrets > 0 {
+		line += ", the oldest in use asked for " + (time.Duration(v.OldestSeconds) * time.Second).String() + " ago"
+	}
+	if v.TokenExpires != nil {
+		line += "; token until " + stamp(*v.TokenExpires)
+	}
+	if v.Why != "" {
+		line += "\n        " + page(v.Why)
 	}
 	return line
 }

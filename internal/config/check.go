@@ -27,6 +27,7 @@ func (r *resolver) checkDocument(doc *Document) {
 	}
 	r.checkShared(doc)
 	r.checkRedis(doc)
+	r.checkVault(doc)
 }
 
 // checkKept refuses to put on disk what must not lie there: accepted calls are kept whole, and not sealed yet.

@@ -65,11 +65,3 @@ type Telemetry struct {
 	LogLevel     string  `yaml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
 	LogFormat    string  `yaml:"log_format" default:"json" enum:"json,text" doc:"One JSON object per line, or text for people."`
 }
-
-// Vault is the server behind vault: references.
-type Vault struct {
-	Address string `yaml:"address" required:"true" format:"url" doc:"URL of the server."`
-	Auth    string `yaml:"auth" default:"kubernetes" enum:"kubernetes" doc:"How the sidecar logs in."`
-	Role    string `yaml:"role" default:"sidecar" doc:"Role it logs in as."`
-	Mount   string `yaml:"mount" default:"secret" doc:"Mount of the KV engine, version 2."`
-}

@@ -3,8 +3,6 @@ package config
 import (
 	"reflect"
 	"slices"
-
-	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
 const notYet = "not available yet"
@@ -55,9 +53,6 @@ func (a *availability) block(v reflect.Value, keys []string, prefix string) {
 		if asked := postponed(value, &f); asked != "" {
 			a.add(a.locate(path), full, asked)
 			continue
-		}
-		if ref, ok := value.Interface().(secret.Ref); ok && ref.Scheme() == "vault" {
-			a.add(a.locate(path), full, notYet+": references into Vault; use env:NAME or file:/path")
 		}
 		if value.Kind() == reflect.Pointer {
 			value = value.Elem()

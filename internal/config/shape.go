@@ -13,7 +13,7 @@ type documentShape struct {
 	Drain     units.Duration          `yaml:"drain" default:"25s" max:"1h" doc:"How long calls in flight may take after SIGTERM; keep it below terminationGracePeriodSeconds."`
 	Redis     *Redis                  `yaml:"redis" default:"off" doc:"State that replicas share; without it state stays in this process."`
 	Telemetry Telemetry               `yaml:"telemetry" doc:"Logs and spans."`
-	Vault     *Vault                  `yaml:"vault" default:"off" later:"*" doc:"Server behind vault: references."`
+	Vault     *Vault                  `yaml:"vault" default:"off" doc:"Server behind vault: references."`
 	DLQ       DLQ                     `yaml:"dlq" doc:"Where letters are kept and sent."`
 	Defaults  policy.Settings         `yaml:"defaults" inherit:"true" doc:"Policies of every adapter that does not say otherwise."`
 	Adapters  map[string]adapterShape `yaml:"adapters" required:"true" keys:"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" doc:"The external systems by name; the name is the first segment of the path."`

@@ -57,11 +57,13 @@ func (s *Store) loginWith(ctx context.Context, secrets map[string]func() (secret
 	if form == nil {
 		form = map[string]any{}
 	}
+	var sent []string
 	for name, read := range secrets {
 		value, err := read()
 		if err != nil {
 			return lease{}, &Failure{LoginRefused, "cannot log in to Vault: " + err.Error()}
 		}
+		sent = append(sent, string(value.Reveal()))
 		form[name] = string(value.Reveal())
 	}
 	mount := s.config.Login.Mount
@@ -72,7 +74,7 @@ func (s *Store) loginWith(ctx context.Context, secrets map[string]func() (secret
 	answer, err := s.client.Logical().WriteWithContext(ctx, "auth/"+mount+"/login", form)
 	switch {
 	case err != nil:
-		return lease{}, refusedLogin(err, mount, form)
+		return lease{}, refusedLogin(err, mount, sent)
 	case answer == nil || answer.Auth == nil || answer.Auth.ClientToken == "":
 		return lease{}, &Failure{Unwell, "Vault answers a login without a token"}
 	}
@@ -80,8 +82,9 @@ func (s *Store) loginWith(ctx context.Context, secrets map[string]func() (secret
 		renewable: answer.Auth.Renewable}, nil
 }
 
-// refusedLogin adds what Vault says about a login, which is what one needs to put it right, unless it repeats what was sent.
-func refusedLogin(err error, mount string, form map[string]any) *Failure {
+// refusedLogin adds what Vault says about a login, which is what one needs to put it right, unless it
+// repeats a secret.
+func refusedLogin(err error, mount string, secrets []string) *Failure {
 	f := judge(err, "Vault refuses the login at auth/"+mount)
 	if f.Reason == Denied {
 		f.Reason = LoginRefused
@@ -94,8 +97,8 @@ func refusedLogin(err error, mount string, form map[string]any) *Failure {
 		return f
 	}
 	said := answer.Errors[0]
-	for _, sent := range form {
-		if strings.Contains(said, fmt.Sprint(sent)) {
+	for _, sent := range secrets {
+		if strings.Contains(said, sent) {
 			return f
 		}
 	}

@@ -99,6 +99,9 @@ func (s *session) logIn(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if f, ok := errors.AsType[*Failure](err); ok {
 		s.failures++
+		if !f.answer() {
+			s.failures = 1 // beyond that it is the gate that spares Vault
+		}
 		s.again, s.why = time.Now().Add(pause(s.failures)), f
 		return f
 	}

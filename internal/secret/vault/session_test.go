@@ -97,7 +97,9 @@ func TestWhatVaultSaysOfALoginIsToldUnlessItRepeatsASecret(t *testing.T) {
 		if !strings.Contains(got, "auth/kubernetes") {
 			t.Errorf("got %q", got)
 		}
-		r = open(t, newFake(), func(c *Config) { c.Login = Login{Method: AppRole, RoleID: always("r"), SecretID: always("s")} })
+		r = open(t, newFake(), func(c *Config) {
+			c.Login = Login{Method: AppRole, RoleID: always("canary-rid"), SecretID: always("canary-sid")}
+		})
 		if got = r.get("a"); !strings.Contains(got, `auth/approle (status 403): "no such role or service account; sent was "`) {
 			t.Errorf("got %q", got)
 		}

@@ -13,14 +13,16 @@ type Status struct {
 	Oldest  time.Duration // age of the oldest secret that was used within the last TTL
 	Address string
 	Mount   string
-	TTL     time.Duration
+
+	Namespace string
+	TTL       time.Duration
 }
 
 // Status returns how Vault is now.
 func (s *Store) Status() Status {
 	down, since, why := s.gate.state()
 	out := Status{Up: !down, Since: since, LoginAs: s.config.Login.Method, Secrets: int(s.count.Load()), Address: s.config.Address,
-		Mount: s.config.Mount, TTL: s.config.TTL, Oldest: s.oldest(time.Now())}
+		Namespace: s.config.Namespace, Mount: s.config.Mount, TTL: s.config.TTL, Oldest: s.oldest(time.Now())}
 	if s.config.Login.Method == Kubernetes {
 		out.LoginAs += " role " + s.config.Login.Role
 	}

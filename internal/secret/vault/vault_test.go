@@ -180,7 +180,7 @@ func TestWhatVaultTookAwayIsNotUsedBeyondItsTTL(t *testing.T) {
 				f.set(func() { f.trouble = "down" })                   // and an outage gives nothing back
 				time.Sleep(11 * time.Second)
 				for range 100 {
-					r.want("a", "error: Vault")
+					r.want("a", "error: ")
 					time.Sleep(time.Second)
 				}
 			})
@@ -258,8 +258,8 @@ func TestASecretThatIsKnownCostsNoAllocation(t *testing.T) {
 		if _, err := r.Resolve(ctx, ref); err != nil {
 			t.Fatal(err)
 		}
-	}); n > 1 {
-		t.Errorf("%v allocations, want at most the key of the map", n)
+	}); n > 0 {
+		t.Errorf("%v allocations on the way of a call", n)
 	}
 }
 
