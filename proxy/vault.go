@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
@@ -31,6 +32,24 @@ func (v *VaultStatus) check() HealthCheck {
 		return HealthCheck{Status: "warn", Message: "vault gives no secrets; those that are known stay in use for a while"}
 	}
 	return HealthCheck{Status: "pass"}
+}
+
+// StatusOf is what a configuration alone says of the status of a sidecar that runs it: the adapters' names and references,
+// and where Vault is.
+func StatusOf(doc *config.Document) Status {
+	var out Status
+	for _, a := range doc.Adapters {
+		refs := a.Settings.Secrets()
+		for _, o := range a.Operations {
+			refs = append(refs, o.Settings.Secrets()...)
+		}
+		slices.Sort(refs)
+		out.Adapters = append(out.Adapters, AdapterStatus{Name: a.Name, ID: a.ID, Version: a.Version, Secrets: slices.Compact(refs)})
+	}
+	if v := doc.Vault; v != nil {
+		out.Vault = &VaultStatus{Address: v.Address, Namespace: v.Namespace, Mount: v.Mount, TTL: v.TTL.D().String()}
+	}
+	return out
 }
 
 // warmup bounds how long a new configuration's secrets are waited for, in the background.
