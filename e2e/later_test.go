@@ -14,9 +14,6 @@ func TestLaterFeaturesAreRefusedByRunAlone(t *testing.T) {
 	t.Parallel()
 	const upstream = "http://127.0.0.1:1"
 	for name, c := range map[string]struct{ key, top, dlq, policy string }{
-		"vault for Redis":     {key: "password", top: "redis: { addresses: [127.0.0.1:1], password: vault:redis#password }"},
-		"vault":               {key: "vault", top: "vault: { address: https://vault.example:8200 }"},
-		"vault reference":     {key: "auth", policy: "auth: { bearer: vault:integrations/key#key }"},
 		"transform":           {key: "transform", policy: "transform: { request: .order }"},
 		"schema":              {key: "schema", policy: "validate: { schema: file:order.json }"},
 		"standard webhooks":   {key: "sign", policy: "sign: { scheme: standard-webhooks, secret: env:SECRET }"},

@@ -53,7 +53,7 @@ func TestInvalidFileChangesNothing(t *testing.T) {
 		"fault":           strings.Replace(s.document(good), "upstream:", "upstreem:", 1),
 		"no YAML":         "adapters: [",
 		"empty":           "",
-		"later feature":   s.document(good) + "vault: { address: https://vault.example:8200 }\n",
+		"vault added":     s.document(good) + "vault: { address: https://vault.example:8200 }\n",
 		"port moved":      strings.Replace(s.document(good), s.Proxy, s.Admin, 1),
 		"literal secrets": s.document(Setup{Adapters: Adapter("sales", up.URL, "auth: { bearer: hunter2-literal }")}),
 	} {
