@@ -19,9 +19,15 @@ type Result struct {
 // Run executes the binary with args in a folder with an environment of its own.
 func Run(t testing.TB, dir string, env []string, args ...string) Result {
 	t.Helper()
+	return Feed(t, "", dir, env, args...)
+}
+
+// Feed is Run with something on stdin.
+func Feed(t testing.TB, stdin, dir string, env []string, args ...string) Result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), binary(t), args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &stdout, &stderr
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, env, strings.NewReader(stdin), &stdout, &stderr
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run sidecar %s: %v", strings.Join(args, " "), err)

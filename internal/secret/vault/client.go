@@ -41,10 +41,11 @@ func newClient(c Config, transport http.RoundTripper) (*api.Client, error) {
 // never retries: who waits has no time for it, and the fetches would multiply.
 func never(context.Context, *http.Response, error) (bool, error) { return false, nil }
 
-// newTransport dials Vault directly, without a proxy: what goes there is for nobody else.
+// newTransport dials Vault directly, without a proxy: what goes there is for nobody else. A dial may outlive the fetch that
+// began it, and serve the next one.
 func newTransport(c Config) *http.Transport {
-	return &http.Transport{DialContext: (&net.Dialer{Timeout: c.Timeout}).DialContext, TLSClientConfig: c.TLS,
-		TLSHandshakeTimeout: c.Timeout, ForceAttemptHTTP2: true, MaxIdleConns: fetchesAtOnce, MaxIdleConnsPerHost: fetchesAtOnce,
+	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * c.Timeout}).DialContext, TLSClientConfig: c.TLS,
+		TLSHandshakeTimeout: 2 * c.Timeout, ForceAttemptHTTP2: true, MaxIdleConns: fetchesAtOnce, MaxIdleConnsPerHost: fetchesAtOnce,
 		IdleConnTimeout: 90 * time.Second}
 }
 
