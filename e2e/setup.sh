@@ -2,6 +2,8 @@
 # Installs the real servers that the tests of e2e/servers need, unless they are there already. Debian packages want
 # root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it; Kafka's jars
 # come by Maven, as kafka/pom.xml names them, and oidc-provider by npm, as oidc/package-lock.json does.
+# Vault is built from the Go module proxy, as vault/go.mod names it; that takes some minutes, once. It is under the Business
+# Source License 1.1: it is run by the tests only, and never shipped.
 set -eu
 
 toxiproxy=v2.12.0
@@ -46,6 +48,13 @@ if [ ! -x "$cache/toxiproxy-server" ]; then
 	mkdir -p "$cache"
 	GOFLAGS= GOBIN="$cache" go install "github.com/Shopify/toxiproxy/v2/cmd/server@$toxiproxy"
 	mv "$cache/server" "$cache/toxiproxy-server"
+fi
+
+if [ ! -x "$cache/vault" ] || ! cmp -s vault/go.mod .cache/vault.mod; then
+	echo "e2e: building Vault, which takes some minutes"
+	mkdir -p "$cache"
+	(cd vault && GOFLAGS= CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$cache/vault" github.com/hashicorp/vault)
+	cp vault/go.mod .cache/vault.mod # last: tells of which version it is
 fi
 
 if [ -n "$fetch_kafka" ]; then

@@ -4,6 +4,7 @@ go 1.26
 
 tool github.com/hashicorp/vault
 
+// The newest version whose own sdk is published: later patches need an sdk that stands only in their repository.
 require github.com/hashicorp/vault v1.21.1
 
 require (
