@@ -60,8 +60,6 @@ func (r *resolver) checkVaultAddress(address string) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || address == "": // reported by its tags
-	case u.User != nil:
-		r.vaultFault("holds user information; how to log in is what auth says", "address")
 	case u.RawQuery != "" || u.Fragment != "":
 		r.vaultFault("holds a query or a fragment, which is never sent", "address")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
