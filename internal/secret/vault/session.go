@@ -53,18 +53,27 @@ func (s *session) ready(ctx context.Context) (uint64, error) {
 // tells that it is worth trying again. generation is of the token that was refused.
 func (s *session) doubt(ctx context.Context, generation uint64) (renewed bool, err error) {
 	s.mu.Lock()
-	if s.generation == generation && !time.Now().Before(s.again) {
-		err = s.run(ctx, func(ctx context.Context) error {
-			_, err := s.store.client.Auth().Token().LookupSelfWithContext(ctx)
-			if err == nil || judge(err, "").Reason != Denied {
-				return nil // the token is known, or Vault cannot say: what it said first stands
-			}
-			return s.logIn(ctx)
-		})
+	if s.generation == generation {
+		err = s.run(ctx, s.verify)
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
 	return s.generation != generation, err
+}
+
+// verify logs in again if Vault does not know the token any more.
+func (s *session) verify(ctx context.Context) error {
+	_, err := s.store.client.Auth().Token().LookupSelfWithContext(ctx)
+	if err == nil || judge(err, "").Reason != Denied {
+		return nil // the token is known, or Vault cannot say: what it said of the secret stands
+	}
+	s.mu.Lock()
+	again, why := s.again, s.why
+	s.mu.Unlock()
+	if time.Now().Before(again) {
+		return why
+	}
+	return s.logIn(ctx)
 }
 
 // run has work done by one for all. The caller holds the lock, which is free when run returns.

@@ -155,6 +155,9 @@ func TestATokenFileIsFollowed(t *testing.T) {
 		token = "t2"
 		mu.Unlock()
 		time.Sleep(10 * time.Second)
+		if f.count("read") != 1 || !r.Status().Expires.IsZero() {
+			t.Error("the new token was not taken before a secret was needed")
+		}
 		f.set(func() { delete(f.tokens, "t1"); f.secrets["a"] = map[string]any{"key": "canary-2"} })
 		if got := r.loop("a", 10*time.Minute, time.Second); !reflect.DeepEqual(got, []string{"canary-1", "canary-2"}) {
 			t.Errorf("got %q", got)

@@ -75,12 +75,13 @@ func TestAnIdleSecretIsNotRefreshedButAskedForAgainBeforeUse(t *testing.T) {
 func TestWhatIsWrongWithASecretIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		f.secrets = map[string]map[string]any{"deleted": nil, "fields": {"other": "x", "number": 5}, "empty": {"key": ""}, "number": {"key": 7}}
+		f.secrets = map[string]map[string]any{"deleted": nil, "fields": {"other": "x", "number": 5}, "empty": {"key": ""}, "number": {"key": 7}, "huge": {"key": strings.Repeat("x", 2*largest)}}
 		f.denied["denied"] = true
 		r := open(t, f, nil)
 		for path, want := range map[string]string{
 			"absent": "vault:absent#key: there is no secret at secret/data/absent", "deleted": "the newest version of secret/data/deleted was deleted",
 			"fields": "no field of this name that holds text", "number": "no field of this name that holds text", "empty": "the field is empty",
+			"huge": "what answers there is no Vault",
 			"denied": "Vault denies reading secret/data/denied (status 403)",
 		} {
 			r.want(path, "error: "+want)
