@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -32,6 +33,7 @@ func (a *app) readKey() (secret.Value, error) {
 }
 
 func (a *app) askKey(terminal int) (secret.Value, error) {
+	defer a.echoAfterInterrupt(terminal)()
 	ask := func(prompt string) ([]byte, error) {
 		fmt.Fprint(a.stderr, prompt)
 		defer fmt.Fprintln(a.stderr)
@@ -49,6 +51,27 @@ func (a *app) askKey(terminal int) (secret.Value, error) {
 		return secret.Value{}, errors.New("the two keys differ; nothing was written")
 	}
 	return checkKey(first)
+}
+
+// echoAfterInterrupt gives the terminal back as it was when somebody presses ^C while it shows nothing.
+func (a *app) echoAfterInterrupt(terminal int) (done func()) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return func() {}
+	}
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	go func() {
+		if _, pressed := <-interrupts; pressed {
+			_ = term.Restore(terminal, before)
+			fmt.Fprintln(a.stderr)
+			os.Exit(exitNotWell)
+		}
+	}()
+	return func() {
+		signal.Stop(interrupts)
+		close(interrupts)
+	}
 }
 
 func checkKey(b []byte) (secret.Value, error) {

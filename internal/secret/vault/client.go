@@ -42,10 +42,11 @@ func newClient(c Config, transport http.RoundTripper) (*api.Client, error) {
 func never(context.Context, *http.Response, error) (bool, error) { return false, nil }
 
 // newTransport dials Vault directly, without a proxy: what goes there is for nobody else. A dial may outlive the fetch that
-// began it, and serve the next one.
+// began it, and serve the next one. It is HTTP/1.1, whose connection ends with a request that got no answer; one of HTTP/2
+// that leads nowhere any more would be used again and again.
 func newTransport(c Config) *http.Transport {
 	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * c.Timeout}).DialContext, TLSClientConfig: c.TLS,
-		TLSHandshakeTimeout: 2 * c.Timeout, ForceAttemptHTTP2: true, MaxIdleConns: fetchesAtOnce, MaxIdleConnsPerHost: fetchesAtOnce,
+		TLSHandshakeTimeout: 2 * c.Timeout, MaxIdleConns: fetchesAtOnce, MaxIdleConnsPerHost: fetchesAtOnce,
 		IdleConnTimeout: 90 * time.Second}
 }
 

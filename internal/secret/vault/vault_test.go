@@ -81,7 +81,7 @@ func TestWhatIsWrongWithASecretIsSaid(t *testing.T) {
 		for path, want := range map[string]string{
 			"absent": "vault:absent#key: there is no secret at secret/data/absent", "deleted": "the newest version of secret/data/deleted was deleted",
 			"fields": "no field of this name that holds text", "number": "no field of this name that holds text", "empty": "the field is empty",
-			"huge": "what answers there is no Vault",
+			"huge":   "what answers there is no Vault",
 			"denied": "Vault denies reading secret/data/denied (status 403)",
 		} {
 			r.want(path, "error: "+want)
