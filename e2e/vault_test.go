@@ -110,3 +110,21 @@ func TestAVaultThatHangsDelaysNeitherTheStartNorOtherAdapters(t *testing.T) {
 		t.Errorf("%d logins", n)
 	}
 }
+
+func TestAClientSecretAndASigningKeyMayBeInVault(t *testing.T) {
+	t.Parallel()
+	v, tokens := newStandIn(t, false), newTokenServer(t, "canary-from-vault", time.Hour)
+	up := NewUpstream(t, tokens.guarded(OK("ok")))
+	s := Start(t, Setup{Top: v.block(t, ""), Adapters: Adapter("sales", up.URL, tokens.oauth2("\"vault:{tenant}/{adapter}#key\""),
+		"sign: { secret: \"vault:{tenant}/signing#key\", content: \"{body}\" }")})
+	s.Post(t, "/sales/a", "signed", "X-Tenant-ID: acme").WantStatus(t, 200)
+	if want := fmt.Sprintf("%x", mac("canary-from-vault", "signed")); up.Last(t).Header.Get("X-Signature") != want {
+		t.Errorf("signature %q, want %q", up.Last(t).Header.Get("X-Signature"), want)
+	}
+	for _, path := range []string{"acme/sales", "acme/signing"} {
+		if n := v.asked("/v1/secret/data/" + path); n != 1 {
+			t.Errorf("%s was asked for %d times, want once", path, n)
+		}
+	}
+	s.Post(t, "/sales/a", "signed").WantProblem(t, 503, "credentials-unavailable")
+}
