@@ -19,7 +19,7 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 var layers = [][]string{
 	{"internal/groupcommit/pages"},
 	{"internal/groupcommit", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
-	{"internal/problem", "internal/oauth", "internal/secret/vault"},
+	{"internal/problem", "internal/oauth", "internal/secret/vault", "internal/signature"},
 	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/telemetry"},
 	{"policy"},
 	{"internal/config"},
