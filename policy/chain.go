@@ -35,6 +35,10 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	verification, err := verified(s, h, d.Secrets)
+	if err != nil {
+		return nil, err
+	}
 	if s.Async() && d.Accepted == nil {
 		return nil, errors.New("delivery: there is no store of accepted exchanges")
 	}
@@ -55,6 +59,7 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 		credentials(s.Auth, h, d.Secrets),
 		token,
 		signature,
+		verification,
 	}
 	next := transmit(s, h)
 	for i := len(stages) - 1; i >= 0; i-- {

@@ -114,7 +114,10 @@ func (c *Call) Secrets() []secret.Ref {
 		refs = append(refs, ref)
 	}
 	if c.Sign != nil {
-		refs = append(refs, c.Sign.Secret)
+		refs = append(refs, c.Sign.secrets()...)
+		if v := c.Sign.VerifyResponse; v != nil {
+			refs = append(refs, v.secrets()...)
+		}
 	}
 	return refs
 }

@@ -54,7 +54,18 @@ func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*en
 		MaxIdleConns: maxIdleConns, MaxIdleConnsPerHost: maxIdleConns, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
-	return &engine{transport: transport, scheme: upstream.Scheme, host: upstream.Host}, nil
+	return &engine{transport: transport, scheme: upstream.Scheme, host: authority(upstream)}, nil
+}
+
+// authority is the host in the one form that everybody who signs it agrees on: lower case, without the scheme's own
+// port (RFC 9421 section 2.2.3). It is sent like that, too.
+func authority(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	own := ":80"
+	if u.Scheme == "https" {
+		own = ":443"
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(host, own), ":")
 }
 
 // close lets go of idle connections; those in use end with their exchanges.

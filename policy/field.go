@@ -56,13 +56,8 @@ func (s *Settings) checkFields(r Report) {
 		uses = append(uses, use{"idempotency.header", s.Idempotency.Header})
 	}
 	if s.Sign != nil {
-		uses = append(uses, use{"sign.header", s.Sign.Header})
-		content, _ := parseTemplate(s.Sign.Content) // nil, and so without places, when sign.check finds it at fault
-		if content.uses(placeTimestamp) {
-			uses = append(uses, use{"sign.timestamp_header", s.Sign.TimestampHeader})
-		}
-		if content.uses(placeID) {
-			uses = append(uses, use{"sign.id_header", s.Sign.IDHeader})
+		for _, f := range s.Sign.fields() {
+			uses = append(uses, use{f[0], f[1]})
 		}
 	}
 	for i, u := range uses {

@@ -11,6 +11,7 @@ import "github.com/fsm-integrations/sidecar/internal/units"
 //	doc      one sentence for the JSON Schema
 //	min,max  bounds of a number or quantity, in the notation of the configuration
 //	enum     the allowed words of a string or of a list's items
+//	schemes  the signature schemes that the key is for; none: all
 //	merge    replace: a layer replaces the whole block instead of inheriting field by field
 //	later    what parses and validates but is refused by run, for now: * any value that is not off or empty,
 //	         else the words that are refused

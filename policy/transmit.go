@@ -19,7 +19,7 @@ const smallBody = 64 << 10
 // transmit is the end of the chain: it sends the attempt and returns what came back.
 func transmit(s *Settings, h *Host) Next {
 	t := &transmitter{engine: h.engine, live: h.live, timeout: s.Timeout.Attempt.D(), maxBody: int64(s.MaxBody),
-		careful: s.DeadLetter != nil || s.Retry != nil && s.Retry.MaxRetries > 0}
+		signed: responseRuleOf(s), careful: s.DeadLetter != nil || s.Retry != nil && s.Retry.MaxRetries > 0}
 	return t.send
 }
 
@@ -28,7 +28,8 @@ type transmitter struct {
 	live    *live
 	timeout time.Duration
 	maxBody int64
-	careful bool // a write whose answer breaks off is tried again or kept: its answer is read whole
+	signed  *responseRule // nil: no response is verified
+	careful bool          // a write whose answer breaks off is tried again or kept: its answer is read whole
 }
 
 func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
@@ -89,6 +90,8 @@ func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x
 // readWhole returns how much of the body is read before the response is passed on; -1 streams it.
 func (t *transmitter) readWhole(x *Exchange, resp *wire.Response) int64 {
 	switch {
+	case t.signed.concerns(resp):
+		return t.maxBody
 	case (x.keep || t.careful && isWrite(x.Request.Method)) && !isEventStream(resp), retriable(resp):
 		return t.maxBody
 	case resp.Length >= 0 && resp.Length <= smallBody:

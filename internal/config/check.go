@@ -24,6 +24,7 @@ func (r *resolver) checkDocument(doc *Document) {
 		ids[a.ID] = a.Name
 		r.checkSelf(a, listeners)
 		r.checkKept(doc, a)
+		r.checkSignedHost(a)
 	}
 	r.checkShared(doc)
 	r.checkRedis(doc)
@@ -42,6 +43,18 @@ func (r *resolver) checkKept(doc *Document, a *Adapter) {
 		r.faults.add(at, path, "would keep accepted calls unsealed, although dlq.encryption_key asks for sealed ones; use sync")
 	case async && doc.DLQ.Body == "omit":
 		r.faults.add(at, path, "would keep the bodies of accepted calls, although dlq.body is omit; use sync")
+	}
+}
+
+// checkSignedHost refuses a host of which there are two spellings, where a signature covers it: net/http sends the other.
+func (r *resolver) checkSignedHost(a *Adapter) {
+	signed := a.Settings.Sign.CoversHost()
+	for _, o := range a.Operations {
+		signed = signed || o.Settings.Sign.CoversHost()
+	}
+	if signed && a.Upstream != nil && strings.IndexFunc(a.Upstream.Host, func(c rune) bool { return c > '~' }) >= 0 {
+		r.faults.add(r.place("adapters", a.Name, "upstream"), "adapters."+a.Name+".upstream",
+			"has a host that is not ASCII, and sign covers the host as it is sent; write its xn-- form")
 	}
 }
 

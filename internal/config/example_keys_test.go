@@ -1,12 +1,15 @@
 package config
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	sidecar "github.com/fsm-integrations/sidecar"
+	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // offered is the example as somebody makes it who takes every line of the "Other keys", without the marks.
@@ -34,6 +37,7 @@ func TestExampleShowsEveryAvailableKey(t *testing.T) {
 			path, shown := join(prefix, f.key), n.get(f.key)
 			switch {
 			case slices.Equal(f.later, []string{"*"}), prefix == "auth", f.key == "transform", f.key == "delivery", path == "validate.schema":
+			case len(f.schemes) > 0 && !slices.Contains(f.schemes, "hmac-sha256"): // see TestExampleShowsEveryScheme
 			case shown == nil:
 				t.Errorf("the example does not show %s", path)
 			case shapeOf(f.typ) == shapeBlock:
@@ -52,6 +56,26 @@ func TestExampleShowsEveryAvailableKey(t *testing.T) {
 		"body", "id", "version", "upstream", "listen", "match", "method", "path", "bearer", "basic", "header"} {
 		if !regexp.MustCompile(`(?m)(^|[ {#])` + key + `:`).MatchString(string(sidecar.ExampleConfig)) {
 			t.Errorf("the example does not show %s", key)
+		}
+	}
+}
+
+// TestExampleShowsEveryScheme: the blocks beside that of the built-in scheme are valid as they stand, and together they
+// show every key.
+func TestExampleShowsEveryScheme(t *testing.T) {
+	text, blocks := "adapters:\n", ""
+	for _, line := range regexp.MustCompile(`(?m)^  #   # (sign:|  .*)$`).FindAllStringSubmatch(string(sidecar.ExampleConfig), -1) {
+		if line[1] == "sign:" {
+			text += "  a" + strconv.Itoa(strings.Count(text, "upstream")) + ":\n    upstream: https://a.example.com\n"
+		}
+		text, blocks = text+"    "+line[1]+"\n", blocks+line[1]+"\n"
+	}
+	parse(t, text)
+	for _, block := range []reflect.Type{reflect.TypeFor[policy.Sign](), reflect.TypeFor[policy.VerifyResponse]()} {
+		for _, f := range fieldsOf(block) {
+			if len(f.schemes) > 0 && !slices.Contains(f.schemes, "hmac-sha256") && !strings.Contains(blocks, " "+f.key+": ") {
+				t.Errorf("the example does not show %s", f.key)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,45 +45,71 @@ func (d *Document) scope(adapter, operation string) *scope {
 // Effective lists every policy value of an adapter (operation "") or of one of its operations, in the order of
 // policy.Settings. A policy that is off is one row. It returns nil when there is no such adapter or operation.
 func (d *Document) Effective(adapter, operation string) []Setting {
+	e := &effective{document: d, adapter: adapter, operation: operation}
 	for _, a := range d.Adapters {
 		if a.Name != adapter {
 			continue
 		}
 		if operation == "" {
-			return d.rows(nil, reflect.ValueOf(*a.Settings), "", adapter, operation)
+			e.block(reflect.ValueOf(*a.Settings), "", "")
+			return e.rows
 		}
 		for _, op := range a.Operations {
 			if op.Name == operation {
-				return d.rows(nil, reflect.ValueOf(*op.Settings), "", adapter, operation)
+				e.block(reflect.ValueOf(*op.Settings), "", "")
+				return e.rows
 			}
 		}
 	}
 	return nil
 }
 
-func (d *Document) rows(out []Setting, v reflect.Value, prefix, adapter, operation string) []Setting {
-	for _, f := range fieldsOf(v.Type()) {
-		value, path := v.FieldByIndex(f.index), join(prefix, f.key)
-		if value.Kind() == reflect.Pointer {
-			switch {
-			case value.IsNil() && f.switchable():
-				out = append(out, Setting{path, "off", d.Origin(adapter, operation, path)})
-				continue
-			case value.IsNil():
-				continue // one of several alternatives, such as auth.basic beside auth.bearer
-			}
-			value = value.Elem()
+// effective collects the rows of one adapter or operation.
+type effective struct {
+	document           *Document
+	adapter, operation string
+	rows               []Setting
+}
+
+// block adds the rows of one block. Keys that are for another signature scheme than the block's are left out; a block
+// without one has the scheme of the block around it.
+func (e *effective) block(v reflect.Value, prefix, scheme string) {
+	fields := fieldsOf(v.Type())
+	for _, f := range fields {
+		if own := v.FieldByIndex(f.index); f.key == "scheme" && own.Len() > 0 {
+			scheme = own.String()
 		}
-		if shapeOf(f.typ) == shapeBlock {
-			out = d.rows(out, value, path, adapter, operation)
-			continue
-		}
-		if _, isRef := value.Interface().(secret.Ref); isRef && value.Len() == 0 {
-			continue // an alternative too, such as auth.bearer beside auth.basic
-		}
-		out = append(out, Setting{path, show(value), d.Origin(adapter, operation, path)})
 	}
-	return out
+	for _, f := range fields {
+		if len(f.schemes) == 0 || slices.Contains(f.schemes, scheme) {
+			e.field(v.FieldByIndex(f.index), &f, join(prefix, f.key), scheme)
+		}
+	}
+}
+
+func (e *effective) field(value reflect.Value, f *field, path, scheme string) {
+	if value.Kind() == reflect.Pointer {
+		switch {
+		case value.IsNil() && f.switchable():
+			e.add(path, "off")
+			return
+		case value.IsNil():
+			return // one of several alternatives, such as auth.basic beside auth.bearer
+		}
+		value = value.Elem()
+	}
+	if shapeOf(f.typ) == shapeBlock {
+		e.block(value, path, scheme)
+		return
+	}
+	if _, isRef := value.Interface().(secret.Ref); isRef && value.Len() == 0 {
+		return // an alternative too, such as auth.bearer beside auth.basic
+	}
+	e.add(path, show(value))
+}
+
+func (e *effective) add(path, value string) {
+	e.rows = append(e.rows, Setting{path, value, e.document.Origin(e.adapter, e.operation, path)})
 }
 
 // show writes a value as the file would.

@@ -26,6 +26,7 @@ type field struct {
 	format      string
 	keys        string
 	enum, later []string
+	schemes     []string
 	replace     bool
 	required    bool
 	inherit     bool
@@ -69,6 +70,7 @@ func fieldOf(sf reflect.StructField, key string, i int) field {
 		keys:     sf.Tag.Get("keys"),
 		enum:     words(sf.Tag.Get("enum")),
 		later:    words(sf.Tag.Get("later")),
+		schemes:  words(sf.Tag.Get("schemes")),
 		replace:  sf.Tag.Get("merge") == "replace",
 		required: sf.Tag.Get("required") == "true",
 		inherit:  sf.Tag.Get("inherit") == "true",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
@@ -70,6 +71,9 @@ func describe(f *field) string {
 	text := f.doc
 	if (f.min != "" || f.max != "") && isText(f.typ) {
 		text += " Allowed: " + span(f) + "."
+	}
+	if len(f.schemes) > 0 {
+		text += " Only with " + strings.Join(f.schemes, " or ") + "."
 	}
 	switch {
 	case len(f.later) == 0:
