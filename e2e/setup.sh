@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs the real servers that the tests of e2e/servers need, unless they are there already. Debian packages want
-# root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it; Kafka's jars
-# come by Maven, as kafka/pom.xml names them, and oidc-provider by npm, as oidc/package-lock.json does.
+# root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it, and so is the
+# provider of verify/, which believes only the official libraries of signatures; Kafka's jars come by Maven, as
+# kafka/pom.xml names them; oidc-provider and http-message-signatures by npm, as the package-lock.json of oidc/ and
+# verify/ name them.
 # Vault is built from the Go module proxy, as vault/go.mod names it; that takes some minutes, once. It is under the Business
 # Source License 1.1: it is run by the tests only, and never shipped.
 set -eu
@@ -23,10 +25,12 @@ command -v java >/dev/null 2>&1 || packages="$packages default-jre-headless"
 fetch_kafka=
 cmp -s kafka/pom.xml .cache/kafka/pom.xml || fetch_kafka=yes
 [ -z "$fetch_kafka" ] || command -v mvn >/dev/null 2>&1 || packages="$packages maven"
-fetch_oidc=
-cmp -s oidc/package-lock.json .cache/oidc/package-lock.json || fetch_oidc=yes
+fetch_npm=
+for name in oidc verify; do
+	cmp -s $name/package-lock.json .cache/$name/package-lock.json || fetch_npm="$fetch_npm $name"
+done
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
-[ -z "$fetch_oidc" ] || command -v npm >/dev/null 2>&1 || packages="$packages npm"
+[ -z "$fetch_npm" ] || command -v npm >/dev/null 2>&1 || packages="$packages npm"
 if [ -n "$packages" ]; then
 	as_root=
 	[ "$(id -u)" = 0 ] || as_root=sudo
@@ -64,11 +68,13 @@ if [ -n "$fetch_kafka" ]; then
 	cp kafka/pom.xml .cache/kafka/ # last: tells that all is there, and of which version
 fi
 
-if [ -n "$fetch_oidc" ]; then
-	echo "e2e: fetching oidc-provider"
-	rm -rf .cache/oidc
-	mkdir -p .cache/oidc.new
-	cp oidc/package.json oidc/package-lock.json .cache/oidc.new/
-	npm ci --prefix .cache/oidc.new --ignore-scripts --no-audit --no-fund --loglevel=error
-	mv .cache/oidc.new .cache/oidc # last: tells that all is there, and of which version
-fi
+for name in $fetch_npm; do
+	echo "e2e: fetching what $name/package-lock.json names"
+	rm -rf ".cache/$name" ".cache/$name.new"
+	mkdir -p ".cache/$name.new"
+	cp "$name/package.json" "$name/package-lock.json" ".cache/$name.new/"
+	npm ci --prefix ".cache/$name.new" --ignore-scripts --no-audit --no-fund --loglevel=error
+	mv ".cache/$name.new" ".cache/$name" # last: tells that all is there, and of which version
+done
+
+(cd verify && GOFLAGS= go build -o "$cache/verify-signatures" .)
