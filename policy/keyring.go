@@ -1,12 +1,15 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
 // keyring fetches the keys that sign or verify one call. They are read anew for each attempt, so a rotated key is used
-// from the next one on.
+// from the next one on. The last is fetched first: a previous key that is read before the new one cannot be older than
+// it, so a rotation that changes both at once is seen whole.
 type keyring struct {
 	host    *Host
 	secrets *secret.Resolver
@@ -15,7 +18,7 @@ type keyring struct {
 
 func (k *keyring) fetch(x *Exchange) ([]secret.Value, error) {
 	values := make([]secret.Value, len(k.refs))
-	for i, ref := range k.refs {
+	for i, ref := range slices.Backward(k.refs) {
 		value, err := k.host.fetch(x, k.secrets, ref)
 		if err != nil {
 			return nil, err

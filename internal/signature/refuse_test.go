@@ -293,7 +293,7 @@ func TestKeysThatCannotBeReadAreNotRepeated(t *testing.T) {
 		"hex": func(b []byte) (any, error) { return Decode("hex", b) }, "raw": func(b []byte) (any, error) { return Decode("raw", b) },
 	}
 	for _, c := range []struct{ how, text string }{
-		{"webhook", "whsec_" + canary + "!"}, {"webhook", "whsec_"}, {"webhook", ""}, {"webhook", "whsk_" + canary}, {"webhook", "whpk_" + canary}, {"webhook", "whsk_" + wrongHalf},
+		{"webhook", "whsec_" + canary + "!"}, {"webhook", canary + "-18"}, {"webhook", "whsec_"}, {"webhook", ""}, {"webhook", "whsk_" + canary}, {"webhook", "whpk_" + canary}, {"webhook", "whsk_" + wrongHalf},
 		{"private", canary}, {"private", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"}, {"private", published(t).Ed25519.Public}, {"private", wrongHalf},
 		{"public", canary}, {"public", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"}, {"public", published(t).Ed25519.Private},
 		{"base64", canary + "!"}, {"hex", canary}, {"hex", ""}, {"raw", ""},

@@ -18,7 +18,8 @@ const (
 const maxSignatures = 16
 
 // ParseWebhookKey reads a key as Standard Webhooks writes it: whsec_ and base64 of a shared secret (the prefix may be
-// missing), whsk_ and base64 of an Ed25519 private key, whpk_ and base64 of a public one.
+// missing), whsk_ and base64 of an Ed25519 private key, whpk_ and base64 of a public one. The base64 of a shared secret
+// is the standard one, padded: a passphrase that is none should be found out, and not be decoded to something.
 func ParseWebhookKey(text []byte) (*Key, error) {
 	text = bytes.TrimSpace(text)
 	if private, ok := bytes.CutPrefix(text, []byte("whsk_")); ok {
@@ -31,9 +32,12 @@ func ParseWebhookKey(text []byte) (*Key, error) {
 	if public, ok := bytes.CutPrefix(text, []byte("whpk_")); ok {
 		return ParsePublicKey(public)
 	}
-	shared, err := decodeBase64(bytes.TrimPrefix(text, []byte("whsec_")))
-	if err != nil {
-		return nil, err
+	shared, err := base64.StdEncoding.Strict().DecodeString(string(bytes.TrimPrefix(text, []byte("whsec_"))))
+	switch {
+	case err != nil:
+		return nil, notBase64
+	case len(shared) == 0:
+		return nil, emptyKey
 	}
 	return NewSharedKey(shared), nil
 }
