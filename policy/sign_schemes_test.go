@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,8 +153,10 @@ func TestHTTP2CarriesTheAuthorityThatWasSigned(t *testing.T) {
 func TestTheAuthorityHasOneForm(t *testing.T) {
 	for raw, want := range map[string]string{"https://API.Example.com:443": "api.example.com", "http://api.example.com:80/x": "api.example.com", "https://api.example.com:80": "api.example.com:80",
 		"http://[2001:DB8::1]:80": "[2001:db8::1]", "http://a.test:": "a.test", "http://a.test:8080": "a.test:8080"} {
-		if h := testHost(t, raw, testSettings()); h.engine.host != want {
-			t.Errorf("%s is %s, want %s", raw, h.engine.host, want)
+		h := testHost(t, raw, testSettings())
+		u, err := url.Parse(raw)
+		if err != nil || h.engine.host != want || Origin(u) != u.Scheme+"://"+want {
+			t.Errorf("%s is %s, want %s (%v)", raw, h.engine.host, want, err)
 		}
 	}
 }

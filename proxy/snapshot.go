@@ -120,7 +120,7 @@ func hostFields(u *url.URL) []string {
 func newAdapter(c *config.Adapter) *adapter {
 	a := &adapter{settings: c.Settings, listen: c.Listen, upstream: c.Upstream,
 		identity: &policy.Identity{Name: c.Name, ID: c.ID, Version: c.Version,
-			Origin: c.Upstream.Scheme + "://" + c.Upstream.Host, Base: strings.TrimRight(c.Upstream.EscapedPath(), "/")}}
+			Origin: policy.Origin(c.Upstream), Base: strings.TrimRight(c.Upstream.EscapedPath(), "/")}}
 	for _, o := range c.Operations {
 		a.operations = append(a.operations, operation{name: o.Name, method: o.Method, pattern: splitPattern(o.Path), settings: o.Settings})
 	}

@@ -76,12 +76,15 @@ type effective struct {
 func (e *effective) block(v reflect.Value, prefix, scheme string) {
 	fields := fieldsOf(v.Type())
 	for _, f := range fields {
-		if own := v.FieldByIndex(f.index); f.key == "scheme" && own.Len() > 0 {
+		if own := v.FieldByIndex(f.index); f.key == "scheme" && own.String() != "" {
 			scheme = own.String()
 		}
 	}
 	for _, f := range fields {
-		if len(f.schemes) == 0 || slices.Contains(f.schemes, scheme) {
+		switch {
+		case f.key == "scheme":
+			e.add(join(prefix, f.key), scheme)
+		case len(f.schemes) == 0 || slices.Contains(f.schemes, scheme):
 			e.field(v.FieldByIndex(f.index), &f, join(prefix, f.key), scheme)
 		}
 	}

@@ -113,6 +113,16 @@ func TestEffectiveListsEveryPolicyInOrder(t *testing.T) {
 	}
 }
 
+func TestKeysOfAnotherSchemeAreNotEffective(t *testing.T) {
+	doc := parse(t, "adapters:\n  a:\n    upstream: https://a.example.com\n    sign: { scheme: standard-webhooks, secret: env:A, verify_response: { secret: env:B } }\n")
+	for path, want := range map[string]string{"sign.scheme": "standard-webhooks @ 4", "sign.content": "(none)", "sign.region": "(none)",
+		"sign.verify_response.scheme": "standard-webhooks @ built-in", "sign.verify_response.content": "(none)", "sign.verify_response.tolerance": "5m @ built-in"} {
+		if got := value(doc, "", path); got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestOriginOfValuesInsideOffIsTheOff(t *testing.T) {
 	doc := parse(t, minimal+"defaults:\n  retry: off\n")
 	if got := doc.Origin("sales-system", "", "retry.max_retries"); got != "c.yaml:4" {
