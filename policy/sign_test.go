@@ -101,6 +101,17 @@ func TestEveryPlaceIsSigned(t *testing.T) {
 	}
 }
 
+// Both were signed as empty: the engine makes them, so they are in no list of fields.
+func TestTheHostAndTheLengthThatAreSentAreSigned(t *testing.T) {
+	s := builtInSign(keep(t, []byte("k")))
+	s.Content = "{header:Host} {header:content-length}"
+	mac := hmac.New(sha256.New, []byte("k"))
+	mac.Write([]byte("erp.test 4"))
+	if got := signed(t, s, testExchange(t, "POST", "/", "body"), 1)[0].Get("X-Signature"); got != hex.EncodeToString(mac.Sum(nil)) {
+		t.Errorf("signed %s", got)
+	}
+}
+
 func TestNoTimestampOrIdIsSentUnlessSigned(t *testing.T) {
 	f := signed(t, builtInSign(keep(t, []byte("k"))), testExchange(t, "POST", "/", "x"), 1)[0]
 	if f.Has("X-Timestamp") || f.Has("X-Request-ID") {
