@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/fsm-integrations/sidecar/internal/seal"
 )
 
 // The two parts of a letter that are sealed. Their names are sealed with them, so that one cannot pass for the other.
@@ -43,7 +45,7 @@ func (m *Message) omitBody() {
 }
 
 // pack returns the parts of a message as they go to the disk: sealed is empty without a sealer.
-func (s *Sealer) pack(id string, m *Message) (sealed, body []byte, err error) {
+func pack(s *seal.Sealer, id string, m *Message) (sealed, body []byte, err error) {
 	if s == nil {
 		return nil, m.Body, nil
 	}
@@ -51,16 +53,16 @@ func (s *Sealer) pack(id string, m *Message) (sealed, body []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sealed = s.seal(id, partMessage, text)
+	sealed = s.Seal(id, partMessage, text)
 	if len(m.Body) > 0 {
-		body = s.seal(id, partBody, m.Body)
+		body = s.Seal(id, partBody, m.Body)
 	}
 	return sealed, body, nil
 }
 
 // A content is the message of a letter while it is updated. A nil one leaves the message out.
 type content struct {
-	sealer *Sealer
+	sealer *seal.Sealer
 	before []byte // what the message was, to see whether it was changed
 	sum    [sha256.Size]byte
 }
@@ -70,7 +72,7 @@ func (c *content) letter(t *transaction, id []byte, h head) (*Letter, error) {
 	if c == nil {
 		return decodeBare(h)
 	}
-	l, err := c.sealer.decode(id, t.letters.Get(id), t.bodies.Get(id))
+	l, err := decode(c.sealer, id, t.letters.Get(id), t.bodies.Get(id))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func (c *content) pack(l *Letter, former head) (w writing, newBody bool, err err
 	case l.OriginalMessage.SealedWith != "":
 		return w, false, ErrSealed
 	}
-	sealed, body, err := c.sealer.pack(l.ID, &l.OriginalMessage)
+	sealed, body, err := pack(c.sealer, l.ID, &l.OriginalMessage)
 	if err != nil {
 		return w, false, err
 	}
@@ -131,7 +133,7 @@ func decodeBare(h head) (*Letter, error) {
 
 // decode builds a letter that shares no memory with the values it is read from. One that was sealed with a key that s
 // does not know comes with SealedWith.
-func (s *Sealer) decode(id, value, body []byte) (*Letter, error) {
+func decode(s *seal.Sealer, id, value, body []byte) (*Letter, error) {
 	h, ok := decodeHead(id, value)
 	if !ok || int64(len(body)) != h.bodySize || checksum(body) != h.bodySum {
 		return nil, errDamaged
@@ -141,7 +143,7 @@ func (s *Sealer) decode(id, value, body []byte) (*Letter, error) {
 		return nil, err
 	}
 	if len(h.sealed) > 0 {
-		return l, s.unseal(l, string(id), h.sealed, body)
+		return l, unseal(s, l, string(id), h.sealed, body)
 	}
 	l.OriginalMessage.Body = bytes.Clone(body)
 	if len(body) == 0 {
@@ -150,14 +152,14 @@ func (s *Sealer) decode(id, value, body []byte) (*Letter, error) {
 	return l, nil
 }
 
-func (s *Sealer) unseal(l *Letter, id string, sealed, body []byte) error {
-	text, err := s.open(id, partMessage, sealed)
+func unseal(s *seal.Sealer, l *Letter, id string, sealed, body []byte) error {
+	text, err := s.Open(id, partMessage, sealed)
 	if err == nil && len(body) > 0 {
-		body, err = s.open(id, partBody, body)
+		body, err = s.Open(id, partBody, body)
 	}
-	if errors.Is(err, ErrSealed) {
-		l.OriginalMessage.SealedWith = keyName(sealed)
-		l.OriginalMessage.BodyLength = max(l.OriginalMessage.BodyLength, int64(len(body)-sealOverhead))
+	if errors.Is(err, seal.ErrUnknownKey) {
+		l.OriginalMessage.SealedWith = seal.KeyName(sealed)
+		l.OriginalMessage.BodyLength = max(l.OriginalMessage.BodyLength, int64(len(body)-seal.Overhead))
 		return nil
 	}
 	if err != nil {

@@ -57,8 +57,8 @@ func OpenKafka(c KafkaConfig) (*Kafka, error) {
 func (k *Kafka) Send(ctx context.Context, letters []*Letter) error {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
-	sealed, refused := sealAll(letters)
-	for _, run := range batches(sealed, kafkaBatch) {
+	ready, refused := envelopAll(letters)
+	for _, run := range batches(ready, kafkaBatch) {
 		more, err := k.sendRun(ctx, run)
 		if err != nil {
 			return fmt.Errorf("send to Kafka topic %s: %w", k.topic, k.dialled.explain(err))

@@ -76,7 +76,7 @@ func (s *Spool) outgoing(after uint64, n int) (p outgoingPiece, err error) {
 				p.gone = append(p.gone, p.last)
 				continue
 			}
-			l, err := s.config.Seal.decode(id, value, bodies.Get(id))
+			l, err := decode(s.config.Seal, id, value, bodies.Get(id))
 			if err != nil {
 				p.damaged = append(p.damaged, bytes.Clone(id))
 				continue

@@ -30,7 +30,7 @@ func (s *Spool) quarantine(ctx context.Context, id []byte) error {
 		if value == nil {
 			return nil, nil
 		}
-		if _, err := s.config.Seal.decode(id, value, body); err == nil {
+		if _, err := decode(s.config.Seal, id, value, body); err == nil {
 			return nil, nil
 		}
 		t.change.quarantined = 1

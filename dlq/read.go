@@ -27,7 +27,7 @@ func (s *Spool) Get(id string) (*Letter, error) {
 		if head == nil {
 			return ErrNotFound
 		}
-		l, err = s.config.Seal.decode([]byte(id), head, tx.Bucket(bucketBodies()).Get([]byte(id)))
+		l, err = decode(s.config.Seal, []byte(id), head, tx.Bucket(bucketBodies()).Get([]byte(id)))
 		return err
 	})
 	switch {
@@ -137,7 +137,7 @@ func (s *Spool) choose(f Filter, id, value []byte, bodies *bbolt.Bucket) (*Lette
 	if err != nil || !f.Matches(l) {
 		return nil, err
 	}
-	return s.config.Seal.decode(id, value, bodies.Get(id))
+	return decode(s.config.Seal, id, value, bodies.Get(id))
 }
 
 // chooses is false when f certainly does not choose a letter with this summary.

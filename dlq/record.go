@@ -18,7 +18,7 @@ import (
 //
 // Integers are big-endian, strings have a varint length before them, the JSON reaches up to the CRC (CRC-32C). Length
 // and CRC of the body are those of what lies on the disk. When the sealed message is not empty, body and message are
-// sealed (see Sealer) and the JSON holds what Message.outside leaves.
+// sealed (see seal.Sealer) and the JSON holds what Message.outside leaves.
 //
 // Version 1, which is still read, has neither error type nor sealed message, and its CRC leaves the id out.
 const (

@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/seal"
 )
 
 // encodeFirst is version 1 of encodeHead, as it was.
@@ -87,8 +88,8 @@ func FuzzDecode(f *testing.F) {
 	l := letter("a body")
 	head, err := encodeHead(l, nil, l.OriginalMessage.Body)
 	must(f, err)
-	seal := sealer(f, hexKey(1))
-	sealed, body, err := seal.pack(l.ID, &l.OriginalMessage)
+	key := sealer(f, hexKey(1))
+	sealed, body, err := pack(key, l.ID, &l.OriginalMessage)
 	must(f, err)
 	sealedHead, err := encodeHead(l, sealed, body)
 	must(f, err)
@@ -105,8 +106,8 @@ func FuzzDecode(f *testing.F) {
 				}
 				head = binary.BigEndian.AppendUint32(head[:end:end], sum)
 			}
-			for _, s := range []*Sealer{nil, seal} {
-				got, err := s.decode([]byte(l.ID), head, body)
+			for _, s := range []*seal.Sealer{nil, key} {
+				got, err := decode(s, []byte(l.ID), head, body)
 				if (got == nil) == (err == nil) {
 					if err == nil || got != nil && err != errDamaged {
 						t.Fatalf("%v, %v", got, err)

@@ -10,15 +10,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/fsm-integrations/sidecar/internal/seal"
 )
 
-func keyOf(b byte) []byte { return bytes.Repeat([]byte{b}, keyBytes) }
+func hexKey(b byte) string { return hex.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 
-func hexKey(b byte) string { return hex.EncodeToString(keyOf(b)) }
-
-func sealer(t testing.TB, lines ...string) *Sealer {
+func sealer(t testing.TB, lines ...string) *seal.Sealer {
 	t.Helper()
-	s, err := NewSealer(func() ([]byte, error) { return []byte(strings.Join(lines, "\n") + "\n"), nil })
+	s, err := seal.New(func() ([]byte, error) { return []byte(strings.Join(lines, "\n") + "\n"), nil })
 	must(t, err)
 	return s
 }
@@ -52,7 +52,7 @@ func TestALetterSealedWithAnUnknownKeyIsListedAndNeverQuarantined(t *testing.T) 
 	s := openSpool(t, Config{Seal: sealer(t, hexKey(1))})
 	l := letter("a")
 	put(t, s, l)
-	for name, other := range map[string]*Sealer{"another key": sealer(t, hexKey(2)), "no key": nil} {
+	for name, other := range map[string]*seal.Sealer{"another key": sealer(t, hexKey(2)), "no key": nil} {
 		must(t, s.Close())
 		s = openSpool(t, Config{Dir: s.config.Dir, Seal: other})
 		got, err := s.Get(l.ID)
@@ -86,7 +86,7 @@ func TestALetterSealedWithAnUnknownKeyIsListedAndNeverQuarantined(t *testing.T) 
 
 func TestAfterARotationTheOldKeyOpensAndTheNewOneSeals(t *testing.T) {
 	keys := []string{hexKey(1)}
-	rotating, err := NewSealer(func() ([]byte, error) { return []byte(strings.Join(keys, "\n")), nil })
+	rotating, err := seal.New(func() ([]byte, error) { return []byte(strings.Join(keys, "\n")), nil })
 	must(t, err)
 	s := openSpool(t, Config{Seal: rotating})
 	old, recent := letter("old"), letter("new")
@@ -111,7 +111,7 @@ func TestAfterARotationTheOldKeyOpensAndTheNewOneSeals(t *testing.T) {
 func TestAKeyThatCannotBeReadAnyMoreStaysInUse(t *testing.T) {
 	var fault error
 	secret := hexKey(1)
-	failing, err := NewSealer(func() ([]byte, error) { return []byte(secret), fault })
+	failing, err := seal.New(func() ([]byte, error) { return []byte(secret), fault })
 	must(t, err)
 	s := openSpool(t, Config{Seal: failing})
 	for _, spoil := range []func(){func() { fault = errors.New("gone") }, func() { fault, secret = nil, "no key" }} {
@@ -127,37 +127,9 @@ func TestAKeyThatCannotBeReadAnyMoreStaysInUse(t *testing.T) {
 	}
 }
 
-func TestAPartSealedForAnotherLetterDoesNotOpen(t *testing.T) {
-	s := sealer(t, hexKey(1))
-	sealed := s.seal("a", partBody, []byte("text"))
-	for _, c := range []struct{ id, part string }{{"b", partBody}, {"a", partMessage}} {
-		if _, err := s.open(c.id, c.part, sealed); err == nil || errors.Is(err, ErrSealed) {
-			t.Errorf("%v: %v", c, err)
-		}
-	}
-}
-
-func TestKeysAreReadInThreeForms(t *testing.T) {
-	raw := keyOf(0xfb)
-	for name, text := range map[string]string{
-		"raw": string(raw), "hex": hex.EncodeToString(raw), "hex, line": strings.ToUpper(hex.EncodeToString(raw)) + "\r\n",
-		"base64": base64.StdEncoding.EncodeToString(raw), "base64url": base64.URLEncoding.EncodeToString(raw),
-		"without padding": base64.RawURLEncoding.EncodeToString(raw) + "\n\n",
-	} {
-		if keys, err := parseKeys([]byte(text)); err != nil || len(keys) != 1 || !bytes.Equal(keys[0][:], raw) {
-			t.Errorf("%s: %x, %v", name, keys, err)
-		}
-	}
-	for _, text := range []string{"", "\n", "short", hexKey(1)[1:], hexKey(1) + "\nshort", strings.Repeat("z", 64)} {
-		if keys, err := parseKeys([]byte(text)); err == nil {
-			t.Errorf("%q: %x", text, keys)
-		}
-	}
-}
-
 func TestAnOmittedBodyIsSaid(t *testing.T) {
-	for name, seal := range map[string]*Sealer{"open": nil, "sealed": sealer(t, hexKey(1))} {
-		s := openSpool(t, Config{OmitBody: true, Seal: seal})
+	for name, sealer := range map[string]*seal.Sealer{"open": nil, "sealed": sealer(t, hexKey(1))} {
+		s := openSpool(t, Config{OmitBody: true, Seal: sealer})
 		l, empty := letter("a body"), letter("")
 		put(t, s, l, empty)
 		got, err := s.Get(l.ID)

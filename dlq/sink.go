@@ -65,7 +65,8 @@ const (
 	noteState   = "state"
 )
 
-func seal(l *Letter) (envelope, error) {
+// envelop writes a letter for a sink.
+func envelop(l *Letter) (envelope, error) {
 	value, err := json.Marshal(l)
 	if err != nil {
 		return envelope{}, err
@@ -75,17 +76,17 @@ func seal(l *Letter) (envelope, error) {
 	}}, nil
 }
 
-// sealAll seals letters in their order. Who cannot be sealed is refused.
-func sealAll(letters []*Letter) (sealed []envelope, refused []Refusal) {
+// envelopAll does so with letters in their order. Who cannot be is refused.
+func envelopAll(letters []*Letter) (ready []envelope, refused []Refusal) {
 	for _, l := range letters {
-		e, err := seal(l)
+		e, err := envelop(l)
 		if err != nil {
 			refused = append(refused, Refusal{l.ID, fmt.Errorf("encode: %w", err)})
 			continue
 		}
-		sealed = append(sealed, e)
+		ready = append(ready, e)
 	}
-	return sealed, refused
+	return ready, refused
 }
 
 // id is the letter's.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fsm-integrations/sidecar/internal/groupcommit"
+	"github.com/fsm-integrations/sidecar/internal/seal"
 )
 
 // Config is what a spool needs to open.
@@ -21,7 +22,7 @@ type Config struct {
 	MaxBytes  int64            // what all letters together may count; default 1 GiB. The file is somewhat larger
 	Retention time.Duration    // how long a letter is kept, measured from Metadata.Created; default 720 h, negative forever
 	Now       func() time.Time // the clock of audit rows; default time.Now
-	Seal      *Sealer          // encrypts what the application sent; nil: new letters are kept as they are
+	Seal      *seal.Sealer     // encrypts what the application sent; nil: new letters are kept as they are
 	OmitBody  bool             // new letters are kept without their bodies, and cannot be replayed
 	// Application marks new letters, so that several applications can share a sink: see Filter.Application. "": none.
 	Application string
@@ -141,7 +142,7 @@ func (s *Spool) keep(ctx context.Context, l *Letter) error {
 	if s.config.OmitBody {
 		kept.OriginalMessage.omitBody()
 	}
-	sealed, body, err := s.config.Seal.pack(l.ID, &kept.OriginalMessage)
+	sealed, body, err := pack(s.config.Seal, l.ID, &kept.OriginalMessage)
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,8 @@ func OpenStream(c *shared.Client, stream string) *Stream {
 
 // Send implements Sink. A batch arrives whole or not at all.
 func (s *Stream) Send(ctx context.Context, letters []*Letter) error {
-	sealed, refused := sealAll(letters)
-	for _, run := range batches(sealed, streamBatch) {
+	ready, refused := envelopAll(letters)
+	for _, run := range batches(ready, streamBatch) {
 		entries := make([][]any, len(run))
 		for i := range run {
 			entries[i] = run[i].words()

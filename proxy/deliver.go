@@ -21,7 +21,10 @@ func (c *courier) try(kept *accepted.Exchange) outcome {
 		return endedBefore(kept)
 	}
 	a := s.snapshot.Load().byName[kept.Adapter]
-	if a == nil {
+	switch {
+	case kept.SealedWith != "":
+		return c.locked(kept)
+	case a == nil:
 		return c.orphan(kept)
 	}
 	x := &policy.Exchange{Ctx: s.base, Start: time.Now(), Adapter: a.identity, Target: kept.Target, CorrelationID: kept.CorrelationID,
@@ -99,6 +102,16 @@ func (c *courier) orphan(kept *accepted.Exchange) outcome {
 	return outcome{letter: letterOf(kept, p), end: given(kept, p, kept.ID)}
 }
 
+// locked deals with an exchange whose key is gone: the key may come back until the exchange is too old.
+func (c *courier) locked(kept *accepted.Exchange) outcome {
+	if time.Now().Before(kept.Until) {
+		c.server.log().Error("an accepted exchange is sealed with a key that is not configured; it waits for the key", "exchange_id", kept.ID, "key", kept.SealedWith)
+		return outcome{again: &accepted.Put{Reason: string(problem.SpoolUnavailable)}, after: min(lastAgain, time.Until(kept.Until))}
+	}
+	p := problem.New(problem.SpoolUnavailable, "The call was accepted, and the key it was sealed with ("+kept.SealedWith+") was not in dlq.encryption_key until it was too old to be sent.")
+	return outcome{letter: letterOf(kept, p), end: given(kept, p, kept.ID)}
+}
+
 func given(kept *accepted.Exchange, p *problem.Problem, letterID string) accepted.End {
 	r := p.Render(problem.Exchange{AdapterID: kept.AdapterID, CorrelationID: kept.CorrelationID, Attempts: kept.Attempts, LetterID: letterID})
 	return accepted.End{State: accepted.Failed, Held: kept.Doubtful,
@@ -116,8 +129,12 @@ func letterOf(kept *accepted.Exchange, p *problem.Problem) *dlq.Letter {
 		m.Headers = append(m.Headers, dlq.Header{Name: f.Name, Value: f.Value})
 	}
 	m.KeepRaw()
-	digest := sha256.Sum256(m.Body)
-	m.BodyDigest = "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
+	if kept.SealedWith == "" {
+		digest := sha256.Sum256(m.Body)
+		m.BodyDigest = "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
+	} else {
+		m.BodyOmitted, m.BodyLength = true, int64(kept.SealedBody)
+	}
 	return &dlq.Letter{ID: kept.ID, State: dlq.Dead, OriginalMessage: m,
 		Error: dlq.Failure{Type: kind, Code: string(p.Kind), Message: p.Detail},
 		Metadata: dlq.Metadata{Attempts: kept.Attempts, FirstAttempt: kept.Accepted, LastAttempt: now, CorrelationID: kept.CorrelationID,

@@ -11,6 +11,7 @@ import (
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/alert"
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/seal"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
@@ -19,15 +20,7 @@ func (p *process) openLetters(doc *config.Document) error {
 	c := doc.DLQ
 	spool := dlq.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Retention: c.Retention.D(), OmitBody: c.Body == "omit", Changed: p.kick,
 		Application: applicationOf(doc)}
-	if c.EncryptionKey != "" {
-		var err error
-		if spool.Seal, err = dlq.NewSealer(func() ([]byte, error) {
-			value, err := p.secrets.Resolve(context.Background(), c.EncryptionKey)
-			return value.Reveal(), err
-		}); err != nil {
-			return fmt.Errorf("dlq.encryption_key: %w", err)
-		}
-	}
+	spool.Seal = p.sealer
 	if err := p.openSink(doc); err != nil {
 		return err
 	}
@@ -38,6 +31,20 @@ func (p *process) openLetters(doc *config.Document) error {
 	}
 	if damaged := p.letters.Stats().Damaged; damaged != "" {
 		p.log.Error("the file of letters was damaged", "found", damaged)
+	}
+	return nil
+}
+
+// openSealer reads the key that seals letters and accepted exchanges, if there is one.
+func (p *process) openSealer(key secret.Ref) (err error) {
+	if key == "" {
+		return nil
+	}
+	if p.sealer, err = seal.New(func() ([]byte, error) {
+		value, err := p.secrets.Resolve(context.Background(), key)
+		return value.Reveal(), err
+	}); err != nil {
+		return fmt.Errorf("dlq.encryption_key: %w", err)
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/alert"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
+	"github.com/fsm-integrations/sidecar/internal/seal"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/secret/vault"
 	"github.com/fsm-integrations/sidecar/internal/shared"
@@ -37,6 +38,7 @@ type process struct {
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
 	secrets  *secret.Resolver
+	sealer   *seal.Sealer // nil: nothing is sealed
 	letters  *dlq.Spool
 	accepted *accepted.Store
 
@@ -98,11 +100,14 @@ func (p *process) openStores(doc *config.Document) (err error) {
 			return err
 		}
 	}
+	c := doc.DLQ
+	if err = p.openSealer(c.EncryptionKey); err != nil {
+		return err
+	}
 	if err = p.openLetters(doc); err != nil {
 		return err
 	}
-	c := doc.DLQ
-	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes)}); err != nil {
+	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Seal: p.sealer}); err != nil {
 		return err
 	}
 	if p.accepted.Stats().Damaged > 0 {

@@ -1,12 +1,10 @@
 package accepted
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -29,11 +27,15 @@ func (s *Store) Accept(ctx context.Context, x *Exchange) (*Exchange, error) {
 
 func (s *Store) accept(ctx context.Context, x *Exchange) (*Exchange, error) {
 	r := recordOf(x)
+	body, err := s.sealRequest(x.ID, r, x.Body)
+	if err != nil {
+		return nil, err
+	}
 	value, err := r.encode()
 	if err != nil {
 		return nil, err
 	}
-	size := int64(len(value)+len(x.Body)) + 20 // the sequence is not in it yet
+	size := int64(len(value)+len(body)) + 20 // the sequence is not in it yet
 	if a := s.account(); a.bytes-a.ended+size > s.config.MaxBytes {
 		return nil, ErrFull // known without a commit: a full store must not cost an fsync per refused call
 	}
@@ -41,7 +43,7 @@ func (s *Store) accept(ctx context.Context, x *Exchange) (*Exchange, error) {
 	var found *Exchange
 	var verdict error
 	err = s.do(ctx, int(size), func(t *transaction) (err error) {
-		if found, verdict = t.sameScope(x, s.config.Now()); found != nil || verdict != nil {
+		if found, verdict = s.sameScope(t, x); found != nil || verdict != nil {
 			return nil
 		}
 		room, err := t.makeRoom(size, s.config.MaxBytes)
@@ -52,7 +54,7 @@ func (s *Store) accept(ctx context.Context, x *Exchange) (*Exchange, error) {
 			verdict = ErrFull
 			return nil
 		}
-		return t.insert(id, r, x.Body)
+		return t.insert(id, r, body)
 	})
 	switch {
 	case err != nil:
@@ -69,22 +71,27 @@ func (s *Store) accept(ctx context.Context, x *Exchange) (*Exchange, error) {
 	return x, nil
 }
 
-// sameScope finds the exchange that answers for the key of x.
-func (t *transaction) sameScope(x *Exchange, now time.Time) (*Exchange, error) {
+// sameScope finds the exchange that answers for the key of x. One that is sealed with an unknown key cannot be told from x:
+// it answers, because nothing is sent by that.
+func (s *Store) sameScope(t *transaction, x *Exchange) (*Exchange, error) {
 	id := t.Bucket(bucketScopes()).Get([]byte(x.Scope))
 	if id == nil || x.Scope == "" {
 		return nil, nil
 	}
 	r, err := decodeRecord(t.Bucket(bucketHeads()).Get(id))
+	if err != nil { // damaged: whoever reads it sets it aside; its key stands for nothing
+		return nil, nil
+	}
+	found, err := s.exchange(string(id), r)
 	switch {
-	case err != nil: // damaged: whoever reads it sets it aside; its key stands for nothing
+	case err != nil:
 		return nil, nil
-	case r.Result != nil && !now.Before(r.Result.Expires):
+	case r.Result != nil && !s.config.Now().Before(r.Result.Expires):
 		return nil, nil
-	case !bytes.Equal(r.Fingerprint, x.Fingerprint[:]):
+	case found.SealedWith == "" && found.Fingerprint != x.Fingerprint:
 		return nil, ErrReused
 	}
-	return r.exchange(string(id)), nil
+	return found, nil
 }
 
 func (t *transaction) insert(id []byte, r *record, body []byte) error {

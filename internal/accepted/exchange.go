@@ -45,6 +45,9 @@ type Exchange struct {
 	Fields wire.Fields
 	Body   []byte
 
+	SealedWith string // name of a key that is not configured: what the application sent is not known
+	SealedBody int    // then the length of the request's body
+
 	Key         string // idempotency key, fixed at acceptance
 	KeySource   uint8  // as policy.KeySource
 	Scope       string // what the key is unique in

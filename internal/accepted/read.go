@@ -22,12 +22,12 @@ func (s *Store) Get(id string) (x *Exchange, err error) {
 		if r.Result != nil && !s.config.Now().Before(r.Result.Expires) {
 			return ErrNotFound
 		}
-		if x = r.exchange(id); x.Result == nil {
-			return nil
+		if x, err = s.exchange(id, r); err != nil {
+			return ErrNotFound
 		}
-		content, ok := body(tx.Bucket(bucketAnswers()), []byte(id), r.Result.Body)
-		if x.Result.Body = content; !ok {
-			x.Result.Body, x.Result.Omitted = nil, true
+		if r.Result != nil {
+			content, whole := body(tx.Bucket(bucketAnswers()), []byte(id), r.Result.Body)
+			s.answer(x, r.Result, content, whole)
 		}
 		return nil
 	})

@@ -25,14 +25,15 @@ type record struct {
 	Operation      string `json:"operation,omitempty"`
 
 	Method string      `json:"method"`
-	Target []byte      `json:"target"`
+	Target []byte      `json:"target,omitempty"`
 	Fields [][2][]byte `json:"fields,omitempty"`
-	Body   digest      `json:"body,omitzero"`
+	Body   digest      `json:"body,omitzero"`    // as it lies on the disk
+	Sealed []byte      `json:"sealed,omitempty"` // target, fields and fingerprint, in place of those here; then the body is sealed too
 
 	Key         string `json:"key"`
 	KeySource   uint8  `json:"key_source"`
 	Scope       string `json:"scope"`
-	Fingerprint []byte `json:"fingerprint"`
+	Fingerprint []byte `json:"fingerprint,omitempty"`
 	Order       []byte `json:"order"`
 	Tenant      []byte `json:"tenant,omitempty"`
 	User        []byte `json:"user,omitempty"`
@@ -55,7 +56,8 @@ type record struct {
 type result struct {
 	Status   int         `json:"status"`
 	Fields   [][2][]byte `json:"fields,omitempty"`
-	Body     digest      `json:"body,omitzero"`
+	Body     digest      `json:"body,omitzero"`    // as it lies on the disk
+	Sealed   []byte      `json:"sealed,omitempty"` // the fields, in place of those here; then the body is sealed too
 	Omitted  bool        `json:"omitted,omitempty"`
 	Problem  bool        `json:"problem,omitempty"`
 	LetterID string      `json:"letter_id,omitempty"`
@@ -80,19 +82,18 @@ func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc3
 
 func recordOf(x *Exchange) *record {
 	return &record{State: x.State, Adapter: x.Adapter, AdapterID: x.AdapterID, AdapterVersion: x.AdapterVersion, Operation: x.Operation,
-		Method: x.Method, Target: []byte(x.Target), Fields: pack(x.Fields), Body: digestOf(x.Body),
+		Method: x.Method, Target: []byte(x.Target), Fields: pack(x.Fields),
 		Key: x.Key, KeySource: x.KeySource, Scope: x.Scope, Fingerprint: x.Fingerprint[:], Order: []byte(x.Order), Tenant: []byte(x.Tenant), User: []byte(x.User),
 		CorrelationID: x.CorrelationID, Accepted: x.Accepted, Updated: x.Updated, Until: x.Until, TTL: x.TTL}
 }
 
-// exchange builds what callers see; the bodies are added by who reads them.
+// exchange builds what callers see of what is never sealed; see Store.exchange.
 func (r *record) exchange(id string) *Exchange {
 	x := &Exchange{ID: id, State: r.State, Adapter: r.Adapter, AdapterID: r.AdapterID, AdapterVersion: r.AdapterVersion, Operation: r.Operation,
-		Method: r.Method, Target: string(r.Target), Fields: unpack(r.Fields),
-		Key: r.Key, KeySource: r.KeySource, Scope: r.Scope, Order: string(r.Order), Tenant: string(r.Tenant), User: string(r.User),
+		Method: r.Method,
+		Key:    r.Key, KeySource: r.KeySource, Scope: r.Scope, Order: string(r.Order), Tenant: string(r.Tenant), User: string(r.User),
 		CorrelationID: r.CorrelationID, Accepted: r.Accepted, Updated: r.Updated, Until: r.Until, TTL: r.TTL, NextTry: r.NextTry,
 		Attempts: r.Attempts, Doubtful: r.Doubtful, Since: r.Since, Reason: r.Reason}
-	copy(x.Fingerprint[:], r.Fingerprint)
 	if r.Result != nil {
 		x.Result = &Result{Status: r.Result.Status, Fields: unpack(r.Result.Fields), Omitted: r.Result.Omitted,
 			Problem: r.Result.Problem, LetterID: r.Result.LetterID}

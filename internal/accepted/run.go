@@ -72,7 +72,7 @@ func (s *Store) Start(ctx context.Context, c *Claim) (*Exchange, error) {
 
 func (s *Store) start(ctx context.Context, c *Claim) (x *Exchange, err error) {
 	id := []byte(c.ID)
-	err = s.change(ctx, c, func(t *transaction, r *record) error {
+	err = s.change(ctx, c, func(t *transaction, r *record) (err error) {
 		content, ok := body(t.Bucket(bucketBodies()), id, r.Body)
 		if !ok {
 			return errDamaged
@@ -83,9 +83,10 @@ func (s *Store) start(ctx context.Context, c *Claim) (x *Exchange, err error) {
 		if r.State, r.NextTry = Running, (time.Time{}); r.Since.IsZero() || !r.Doubtful {
 			r.Since = r.Updated
 		}
-		x = r.exchange(c.ID)
-		x.Body = content
-		return nil
+		if x, err = s.exchange(c.ID, r); err != nil {
+			return err
+		}
+		return s.openBody(x, r, content)
 	})
 	return x, err
 }
@@ -167,7 +168,7 @@ type End struct {
 // Finish writes the end of an exchange. The request goes, its end is kept for TTL. When it fails the claim holds, so
 // that it can be tried again. A record that was damaged meanwhile is set aside: then there is nothing to try again.
 func (s *Store) Finish(ctx context.Context, c *Claim, e End) error {
-	err := s.do(ctx, len(e.Result.Body), func(t *transaction) error { return t.finish([]byte(c.ID), e, s.config.Now()) })
+	err := s.do(ctx, len(e.Result.Body), func(t *transaction) error { return s.finish(t, []byte(c.ID), e) })
 	if errors.Is(err, errDamaged) || errors.Is(err, ErrNotFound) {
 		return s.quarantine(ctx, c)
 	}
@@ -181,16 +182,22 @@ func (s *Store) Finish(ctx context.Context, c *Claim, e End) error {
 	return nil
 }
 
-func (t *transaction) finish(id []byte, e End, now time.Time) error {
+func (s *Store) finish(t *transaction, id []byte, e End) error {
 	r, err := read(t.Tx, id)
 	if err != nil {
 		return err
 	}
-	before := t.sizeOf(id)
-	r.State, r.Updated, r.Fields, r.Body, r.NextTry = e.State, now, nil, digest{}, time.Time{}
+	before, now := t.sizeOf(id), s.config.Now()
+	if err := s.shorten(string(id), r); err != nil {
+		return err
+	}
+	end, body, err := s.sealAnswer(string(id), e.Result)
+	if err != nil {
+		return err
+	}
+	r.State, r.Updated, r.NextTry = e.State, now, time.Time{}
 	r.Attempts += e.Attempts
-	r.Result = &result{Status: e.Result.Status, Fields: pack(e.Result.Fields), Body: digestOf(e.Result.Body), Omitted: e.Result.Omitted,
-		Problem: e.Result.Problem, LetterID: e.Result.LetterID, Expires: now.Add(r.TTL), Held: e.Held}
+	r.Result, end.Expires, end.Held = end, now.Add(r.TTL), e.Held
 	value, err := r.encode()
 	if err != nil {
 		return err
@@ -200,14 +207,14 @@ func (t *transaction) finish(id []byte, e End, now time.Time) error {
 			return err
 		}
 	}
-	size := int64(len(value) + len(e.Result.Body))
+	size := int64(len(value) + len(body))
 	t.bytes, t.ended = t.bytes+size-before, t.ended+size
 	return errors.Join(
 		t.Bucket(bucketHeads()).Put(id, value),
-		putBody(t.Bucket(bucketAnswers()), id, e.Result.Body),
+		putBody(t.Bucket(bucketAnswers()), id, body),
 		t.Bucket(bucketBodies()).Delete(id),
 		t.Bucket(bucketOpen()).Delete(integer(r.Sequence)),
-		t.Bucket(bucketExpiries()).Put(expiryKey(r.Result.Expires, id), integer(uint64(size))))
+		t.Bucket(bucketExpiries()).Put(expiryKey(end.Expires, id), integer(uint64(size))))
 }
 
 // quarantine sets an exchange aside that cannot be read, and ends its claim.

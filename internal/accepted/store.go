@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/groupcommit"
+	"github.com/fsm-integrations/sidecar/internal/seal"
 )
 
 // Config is what a store needs to open.
 type Config struct {
 	Dir      string           // holds exchanges.db; created with mode 0700 when missing
 	MaxBytes int64            // what all exchanges together may count; default 1 GiB. The file is somewhat larger
+	Seal     *seal.Sealer     // encrypts requests and answers; nil: new ones are kept as they are
 	Now      func() time.Time // default time.Now
 }
 

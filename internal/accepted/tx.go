@@ -20,7 +20,7 @@ import (
 //	account     "bytes" → what all exchanges and what the ended ones count, two integers
 //	quarantine  id → what could not be read
 //
-// Bodies go to the disk in putBody and come from it in body alone: that is where sealing them belongs.
+// With a key, what the application sent and what it will read is sealed: see seal.go.
 func bucketHeads() []byte      { return []byte("heads") }
 func bucketBodies() []byte     { return []byte("bodies") }
 func bucketAnswers() []byte    { return []byte("answers") }

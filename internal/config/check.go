@@ -31,18 +31,15 @@ func (r *resolver) checkDocument(doc *Document) {
 	r.checkVault(doc)
 }
 
-// checkKept refuses to put on disk what must not lie there: accepted calls are kept whole, and not sealed yet.
+// checkKept refuses to put on disk what must not lie there: until it is delivered, an accepted call is kept whole.
 func (r *resolver) checkKept(doc *Document, a *Adapter) {
 	async := a.Settings.Async()
 	for _, o := range a.Operations {
 		async = async || o.Settings.Async()
 	}
-	at, path := r.place("adapters", a.Name, "delivery"), "adapters."+a.Name+".delivery"
-	switch {
-	case async && doc.DLQ.EncryptionKey != "":
-		r.faults.add(at, path, "would keep accepted calls unsealed, although dlq.encryption_key asks for sealed ones; use sync")
-	case async && doc.DLQ.Body == "omit":
-		r.faults.add(at, path, "would keep the bodies of accepted calls, although dlq.body is omit; use sync")
+	if async && doc.DLQ.Body == "omit" && doc.DLQ.EncryptionKey == "" {
+		r.faults.add(r.place("adapters", a.Name, "delivery"), "adapters."+a.Name+".delivery",
+			"keeps the body of an accepted call until it is delivered, although dlq.body is omit; seal it with dlq.encryption_key, or use sync")
 	}
 }
 

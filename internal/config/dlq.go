@@ -14,8 +14,8 @@ type DLQ struct {
 	Dir           string         `yaml:"dir" default:"/var/lib/sidecar/dlq" doc:"Directory of the spool, on a volume that outlives the container."`
 	MaxBytes      units.Bytes    `yaml:"max_bytes" default:"1GiB" min:"1KiB" max:"16TiB" doc:"Largest size of the spool; beyond it new letters are refused and the alert fires."`
 	Retention     units.Duration `yaml:"retention" default:"720h" min:"1m" max:"87600h" doc:"How long a letter is kept."`
-	EncryptionKey secret.Ref     `yaml:"encryption_key" doc:"Secret reference; when set, what the application sent is sealed on disk with AES-256-GCM. 32 bytes, raw, in hex or in base64; in a file of several lines the first key seals and all open."`
-	Body          string         `yaml:"body" default:"keep" enum:"keep,omit" doc:"Keep request bodies in letters, or omit them; without its body a letter cannot be replayed."`
+	EncryptionKey secret.Ref     `yaml:"encryption_key" doc:"Secret reference; when set, what the application sent, in letters and accepted calls, is sealed on disk with AES-256-GCM. 32 bytes, raw, in hex or in base64; in a file of several lines the first key seals and all open."`
+	Body          string         `yaml:"body" default:"keep" enum:"keep,omit" doc:"Keep request bodies in letters, or omit them; without its body a letter cannot be replayed. An accepted call keeps its own, sealed, until it ended."`
 	Kafka         Kafka          `yaml:"kafka" doc:"Topic the letters are forwarded to."`
 	Redis         *RedisStream   `yaml:"redis" default:"on" doc:"Stream the letters are forwarded to, when redis is set and Kafka is not."`
 	Alerts        Alerts         `yaml:"alerts" doc:"Who is told about letters that wait, letters that were lost, and open breakers."`

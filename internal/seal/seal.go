@@ -1,4 +1,6 @@
-package dlq
+// Package seal encrypts what applications sent, with AES-256-GCM, before it lies on a disk, and opens it again. See
+// docs/decisions/0011-sealed-letters.md.
+package seal
 
 import (
 	"crypto/aes"
@@ -10,11 +12,13 @@ import (
 	"sync"
 )
 
-// Sealer encrypts what the application sent, with AES-256-GCM, and opens it again. See docs/decisions/0011-sealed-letters.md.
+// ErrUnknownKey says that a part was sealed with a key that is not configured.
+var ErrUnknownKey = errors.New("sealed with a key that is not configured")
+
+// Sealer seals and opens parts of letters and of accepted exchanges.
 //
 // A sealed part is the first 4 bytes of the key's SHA-256, a random nonce of 12 bytes, the ciphertext, and a tag of 16.
-// The id of the letter and the name of the part are authenticated with it: a part moved to another letter does not
-// open.
+// The id of what it belongs to and the name of the part are authenticated with it: a part moved elsewhere does not open.
 // Random nonces are good for 2^32 parts with one key.
 type Sealer struct {
 	secret func() ([]byte, error)
@@ -33,16 +37,17 @@ type sealKey struct {
 // A keyID names a key without telling it.
 type keyID [4]byte
 
-const sealOverhead = len(keyID{}) + 12 + 16
+// Overhead is what sealing adds to a part, in bytes.
+const Overhead = len(keyID{}) + 12 + 16
 
-// NewSealer makes a Sealer whose keys secret returns; it is asked before each use, so it must be quick, as a resolver
+// New makes a Sealer whose keys secret returns; it is asked before each use, so it must be quick, as a resolver
 // that caches is. A key is written as 32 raw bytes, 64 hex digits, or the base64 of 32 bytes; several stand on a line
 // each (raw keys cannot), of which the first seals and all open. To rotate, put the new key on a first line, and leave
-// the old one as long as there are letters that were sealed with it.
+// the old one as long as there is something that was sealed with it.
 //
 // A secret that cannot be read now, or holds no key, is an error. Later it is not: the keys of before stay in use, as
-// no letter may be lost for that, and Err tells.
-func NewSealer(secret func() ([]byte, error)) (*Sealer, error) {
+// nothing may be lost for that, and Err tells.
+func New(secret func() ([]byte, error)) (*Sealer, error) {
 	s := &Sealer{secret: secret}
 	s.current()
 	if s.err != nil {
@@ -64,7 +69,7 @@ func (s *Sealer) current() []sealKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err = err; err != nil {
-		s.err = fmt.Errorf("read the key that seals letters: %w", err)
+		s.err = fmt.Errorf("read the key that seals: %w", err)
 		return s.keys
 	}
 	sum := sha256.Sum256(secret)
@@ -73,7 +78,7 @@ func (s *Sealer) current() []sealKey {
 	}
 	keys, err := parseKeys(secret)
 	if err != nil {
-		s.err = fmt.Errorf("the key that seals letters: %w", err)
+		s.err = fmt.Errorf("the key that seals: %w", err)
 		return s.keys
 	}
 	s.read, s.keys = sum, nil
@@ -96,21 +101,23 @@ func newSealKey(key [32]byte) sealKey {
 	return sealKey{keyID(sum[:4]), aead}
 }
 
-func (s *Sealer) seal(id, part string, content []byte) []byte {
+// Seal returns content, sealed for the part of this name of what has this id.
+func (s *Sealer) Seal(id, part string, content []byte) []byte {
 	key := s.current()[0]
-	out := append(make([]byte, 0, len(content)+sealOverhead), key.id[:]...)
+	out := append(make([]byte, 0, len(content)+Overhead), key.id[:]...)
 	return key.aead.Seal(out, nil, content, additional(id, part))
 }
 
-// open returns ErrSealed when it does not know the key; any other error means that the part is not what was sealed.
-func (s *Sealer) open(id, part string, sealed []byte) ([]byte, error) {
-	if len(sealed) < sealOverhead {
+// Open returns what was sealed: ErrUnknownKey when it does not know the key, as a nil Sealer never does; any other error
+// means that the part is not what was sealed.
+func (s *Sealer) Open(id, part string, sealed []byte) ([]byte, error) {
+	if len(sealed) < Overhead {
 		return nil, errors.New("too short")
 	}
 	if s == nil {
-		return nil, ErrSealed
+		return nil, ErrUnknownKey
 	}
-	err := ErrSealed
+	err := ErrUnknownKey
 	for _, key := range s.current() {
 		if key.id != keyID(sealed[:4]) {
 			continue
@@ -125,5 +132,5 @@ func (s *Sealer) open(id, part string, sealed []byte) ([]byte, error) {
 
 func additional(id, part string) []byte { return []byte(id + "\x00" + part) }
 
-// keyName is how the key of a sealed part is called in front of people.
-func keyName(sealed []byte) string { return hex.EncodeToString(sealed[:4]) }
+// KeyName is how the key of a sealed part is called in front of people.
+func KeyName(sealed []byte) string { return hex.EncodeToString(sealed[:min(4, len(sealed))]) }

@@ -1,4 +1,4 @@
-package dlq
+package seal
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 const keyBytes = 32
 
-// parseKeys reads the keys of a secret; see NewSealer. Its errors do not repeat any of it.
+// parseKeys reads the keys of a secret; see New. Its errors do not repeat any of it.
 func parseKeys(secret []byte) (keys [][keyBytes]byte, err error) {
 	if len(secret) == keyBytes {
 		return [][keyBytes]byte{[keyBytes]byte(secret)}, nil
