@@ -17,6 +17,9 @@ func heldBack(t *testing.T, up *Upstream, more, ttl string) (s *Sidecar, key, lo
 	s.MustCommand(t, "breaker", "open", "sales")
 	a := s.Post(t, "/sales/orders?q=sealed-query", `{"order":"sealed-body"}`, "X-Own: sealed-field")
 	a.WantStatus(t, 202)
+	Eventually(t, "its try to be put back", func() bool { // or it is doubtful after a kill
+		return strings.Contains(s.Log.String(), `"put_back":true`) && s.Metrics(t)[`integration_accepted_exchanges{adapter_id="sales",state="accepted"}`] == 1
+	})
 	return s, key, a.Header.Get("Location")
 }
 

@@ -77,6 +77,7 @@ func (a *acceptor) accept(x *Exchange, order string) (*wire.Response, error) {
 	switch {
 	case err == nil:
 		x.Accepted, x.Repeated = found, found.ID != kept.ID
+		a.share(x, found.ID)
 		return &wire.Response{Status: 202}, nil
 	case errors.Is(err, accepted.ErrReused):
 		x.Idempotency = "reused"
@@ -90,6 +91,13 @@ func (a *acceptor) accept(x *Exchange, order string) (*wire.Response, error) {
 	}
 	p.RetryAfter, p.Cause = refusedFor, err
 	return nil, p
+}
+
+// share waits for the copy that other sidecars deliver from should this one be gone, as long as calls wait for Redis.
+func (a *acceptor) share(x *Exchange, id string) {
+	ctx, done := x.Patience.Spend(x.Ctx)
+	defer done()
+	a.store.Copied(ctx, id)
 }
 
 // exchange is what goes to the disk. Like a letter it leaves the application's own credentials out.

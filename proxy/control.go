@@ -75,6 +75,10 @@ type AcceptedStatus struct {
 	MaxBytes int64      `json:"max_bytes"`
 	Damaged  int        `json:"damaged,omitempty"` // could not be read and were set aside since the sidecar started
 	Failing  string     `json:"failing,omitempty"` // why the last call could not be accepted
+
+	Uncopied  int   `json:"uncopied,omitempty"`   // of those that wait or run, how many have no copy in Redis; 0 without a Redis
+	TakenOver int64 `json:"taken_over,omitempty"` // that came from sidecars that were gone, since the sidecar started
+	Lost      int64 `json:"lost,omitempty"`       // that others took over from here
 }
 
 // RedisStatus is the Redis that the sidecars of an application share.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/accepted"
+	"github.com/fsm-integrations/sidecar/internal/problem"
 )
 
 // courier delivers accepted exchanges in the background, through the chains that calls pass: some of each adapter at a
@@ -40,6 +41,14 @@ func newCourier(s *Server, store *accepted.Store) *courier {
 func (c *courier) begin() {
 	if c != nil {
 		c.start.Do(func() { go c.run() })
+	}
+}
+
+// join lets other sidecars take over what is accepted here, and this one what they leave. Without an adapter that accepts
+// calls, and without any left of before, they are no concern of ours.
+func (c *courier) join(async bool) {
+	if c != nil && (async || len(c.store.Stats().ByAdapter) > 0) {
+		c.store.Join()
 	}
 }
 
@@ -120,11 +129,28 @@ func (c *courier) deliver(claim *accepted.Claim) {
 		c.store.Pause(claim, backoff)
 		c.store.Return(claim)
 	default:
-		o, ended := c.unkept.take(claim.ID)
-		if !ended {
-			o = c.try(kept)
+		c.held(ctx, claim, kept)
+	}
+}
+
+// held makes one try unless another sidecar took the exchange over, or may have.
+func (c *courier) held(ctx context.Context, claim *accepted.Claim, kept *accepted.Exchange) {
+	held := c.store.Hold(ctx, claim)
+	former, ended := c.unkept.take(claim.ID)
+	switch {
+	case held == accepted.Lost:
+		c.server.log().Info("an accepted exchange was taken over by another sidecar", "exchange_id", claim.ID)
+		if err := c.store.Drop(ctx, claim); err != nil {
+			c.server.log().Error("an exchange that was taken over could not be dropped", "exchange_id", claim.ID, "error", err.Error())
+			c.store.Pause(claim, backoff)
+			c.store.Return(claim)
 		}
-		c.judge(ctx, claim, o)
+	case ended:
+		c.judge(ctx, claim, former)
+	case held == accepted.Silent && !c.harmlessTwice(kept):
+		c.judge(ctx, claim, outcome{again: &accepted.Put{Reason: string(problem.StoreUnavailable)}, wide: true})
+	default:
+		c.judge(ctx, claim, c.try(kept))
 	}
 }
 

@@ -42,6 +42,19 @@ func (c *courier) try(kept *accepted.Exchange) outcome {
 	return outcome{letter: x.Delivery.Unkept, end: accepted.End{State: stateOf(resp, err), Result: resultOf(x, resp, err), Attempts: len(x.Attempts), Held: x.KeyHeld(resp, err)}}
 }
 
+// harmlessTwice reports whether an exchange may be sent although another sidecar could be sending it too: nobody can be
+// asked, the provider drops duplicates, and its adapter goes on without the shared store.
+func (c *courier) harmlessTwice(kept *accepted.Exchange) bool {
+	a := c.server.snapshot.Load().byName[kept.Adapter]
+	if a == nil || kept.SealedWith != "" {
+		return false
+	}
+	path, _, _ := strings.Cut(kept.Target, "?")
+	_, settings, _ := a.route(kept.Method, path)
+	keys := settings.Idempotency
+	return keys != nil && keys.Honoured && keys.Store == "fail_open"
+}
+
 // restored are the fields of the application's call, with those of its context that are not sent on.
 func restored(kept *accepted.Exchange) wire.Fields {
 	fields := kept.Fields.Clone(4)

@@ -78,14 +78,14 @@ func (s *Server) readExchange(reply *reply, x *policy.Exchange, prefix string) (
 	}
 	path, _, _ := strings.Cut(x.Target, "?")
 	id, part, _ := strings.Cut(strings.TrimPrefix(path, exchangesPath), "/")
-	kept, err := s.kept(id)
+	kept, err := s.kept(x, id)
 	switch {
 	case err != nil:
 		p := problem.New(problem.SpoolUnavailable, "The accepted exchanges could not be read.")
 		p.RetryAfter, p.Cause = time.Second, err
 		return nil, p
 	case kept == nil, kept.Adapter != x.Adapter.Name, kept.Tenant != x.Request.Fields.Get("X-Tenant-ID"), part != "" && part != "response":
-		return nil, problem.New(problem.ExchangeNotFound, "There is no such exchange of this adapter and tenant, or the time for which it is kept is over, or another sidecar accepted it: ask the one that answered 202, as the same tenant.")
+		return nil, problem.New(problem.ExchangeNotFound, "There is no such exchange of this adapter and tenant, or the time for which it is kept is over, or another sidecar accepted it and shares no Redis with this one: ask the one that answered 202, as the same tenant.")
 	}
 	x.CorrelationID = kept.CorrelationID
 	if part == "" {
@@ -96,11 +96,13 @@ func (s *Server) readExchange(reply *reply, x *policy.Exchange, prefix string) (
 }
 
 // kept finds an exchange; nil when there is none.
-func (s *Server) kept(id string) (*accepted.Exchange, error) {
+func (s *Server) kept(x *policy.Exchange, id string) (*accepted.Exchange, error) {
 	if s.deps.Accepted == nil || id == "" {
 		return nil, nil
 	}
-	kept, err := s.deps.Accepted.Get(id)
+	ctx, done := x.Patience.Spend(x.Ctx)
+	defer done()
+	kept, err := s.deps.Accepted.Find(ctx, id)
 	if err == accepted.ErrNotFound {
 		return nil, nil
 	}

@@ -28,6 +28,8 @@ var (
 	heldDesc    = prometheus.NewDesc("integration_accepted_exchanges", "Exchanges answered 202 that have not ended, by state: accepted (waiting) or running.", []string{"adapter_id", "state"}, nil)
 	heldAgeDesc = adapterGauge("integration_accepted_oldest_age_seconds", "Age of the oldest exchange answered 202 that has not ended; 0 when there is none.")
 	heldLenDesc = prometheus.NewDesc("integration_accepted_bytes", "Size of the exchanges answered 202, with those whose end is still kept.", nil, nil)
+	soloDesc    = prometheus.NewDesc("integration_accepted_without_copy", "Exchanges answered 202 that have not ended and of which Redis has no copy, or not of their last state; there is no such series without a Redis.", nil, nil)
+	movedDesc   = prometheus.NewDesc("integration_accepted_takeovers_total", "Exchanges answered 202 that moved between sidecars: in (taken over here) or out (taken over from here).", []string{"direction"}, nil)
 	badDesc     = prometheus.NewDesc("integration_spool_quarantined_letters", "Letters that could not be read and were set aside.", nil, nil)
 )
 
@@ -38,7 +40,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
-		heldDesc, heldAgeDesc, heldLenDesc) {
+		heldDesc, heldAgeDesc, heldLenDesc, soloDesc, movedDesc) {
 		ch <- d
 	}
 }
@@ -67,6 +69,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	g.accepted(gauge)
+	g.moved(ch)
 	for state, n := range stats.ByState {
 		gauge(lettersDesc, float64(n), string(state))
 	}
@@ -110,5 +113,17 @@ func (g *gauges) accepted(gauge func(d *prometheus.Desc, v float64, labels ...st
 			age = time.Since(now.Oldest).Seconds()
 		}
 		gauge(heldAgeDesc, age, id)
+	}
+}
+
+// moved shows what replicas do for each other.
+func (g *gauges) moved(ch chan<- prometheus.Metric) {
+	if g.server.deps.Accepted == nil {
+		return
+	}
+	if stats := g.server.deps.Accepted.Stats(); stats.Shared {
+		ch <- prometheus.MustNewConstMetric(soloDesc, prometheus.GaugeValue, float64(stats.Uncopied))
+		ch <- prometheus.MustNewConstMetric(movedDesc, prometheus.CounterValue, float64(stats.TakenOver), "in")
+		ch <- prometheus.MustNewConstMetric(movedDesc, prometheus.CounterValue, float64(stats.Lost), "out")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,7 @@ func (s *Server) Use(doc *config.Document) error {
 	}
 	s.ready.Store(true)
 	s.courier.resume("") // what stopped exchanges may have been in the configuration
+	s.courier.join(slices.ContainsFunc(next.ordered, (*adapter).async))
 	s.courier.begin()
 	return nil
 }

@@ -46,7 +46,8 @@ func (s *Server) acceptedStatus() *AcceptedStatus {
 		return nil
 	}
 	stats := s.deps.Accepted.Stats()
-	out := &AcceptedStatus{Bytes: stats.Bytes, MaxBytes: stats.MaxBytes, Damaged: stats.Damaged, Failing: stats.Failing}
+	out := &AcceptedStatus{Bytes: stats.Bytes, MaxBytes: stats.MaxBytes, Damaged: stats.Damaged, Failing: stats.Failing,
+		Uncopied: stats.Uncopied, TakenOver: stats.TakenOver, Lost: stats.Lost}
 	for _, a := range stats.ByAdapter {
 		out.Waiting += a.Waiting
 		out.Running += a.Running

@@ -107,7 +107,8 @@ func (p *process) openStores(doc *config.Document) (err error) {
 	if err = p.openLetters(doc); err != nil {
 		return err
 	}
-	if p.accepted, err = accepted.Open(accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Seal: p.sealer}); err != nil {
+	held := accepted.Config{Dir: c.Dir, MaxBytes: int64(c.MaxBytes), Seal: p.sealer, Sharing: p.sharing(doc.Redis)}
+	if p.accepted, err = accepted.Open(held); err != nil {
 		return err
 	}
 	if p.accepted.Stats().Damaged > 0 {
@@ -266,11 +267,11 @@ func (p *process) closeStores() {
 	if p.sink != nil {
 		p.close(p.sink)
 	}
+	if p.accepted != nil { // it tells the others that it ends
+		p.close(p.accepted)
+	}
 	if p.shared != nil {
 		p.close(p.shared)
-	}
-	if p.accepted != nil {
-		p.close(p.accepted)
 	}
 	if p.letters != nil {
 		p.close(p.letters)

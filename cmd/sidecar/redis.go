@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
@@ -44,6 +45,16 @@ func (p *process) redisConfig(c *config.Redis) (shared.Config, error) {
 		}
 	}
 	return out, nil
+}
+
+// sharing lets other sidecars take over what this one accepted.
+func (p *process) sharing(c *config.Redis) accepted.Sharing {
+	if p.shared == nil || c.MaxAccepted == 0 {
+		return accepted.Sharing{}
+	}
+	return accepted.Sharing{Client: p.shared, MaxBytes: int(c.MaxAccepted), MaxAnswer: int(c.MaxOutcome), TookOver: func(from string, exchanges int) {
+		p.log.Warn("accepted exchanges of a sidecar that is gone were taken over", "from", from, "exchanges", exchanges)
+	}}
 }
 
 func (p *process) reveal(ref secret.Ref) (string, error) {

@@ -131,6 +131,12 @@ func acceptedLine(s *proxy.AcceptedStatus) string {
 	if s.Oldest != nil {
 		line += "; the oldest is of " + stamp(*s.Oldest)
 	}
+	if s.Uncopied > 0 {
+		line += fmt.Sprintf("; %d without a copy in Redis", s.Uncopied)
+	}
+	if s.TakenOver > 0 || s.Lost > 0 {
+		line += fmt.Sprintf("; since start %d taken over from others, %d by others", s.TakenOver, s.Lost)
+	}
 	if s.Damaged > 0 {
 		line += "\n        LOST: " + plural(s.Damaged, "exchange") + " could not be read"
 	}

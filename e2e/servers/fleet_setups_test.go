@@ -13,9 +13,9 @@ import (
 )
 
 // rights is the least that a sidecar needs in Redis, as a rule of its access control list: the keys under the prefix,
-// the scripts, and what they call (hincrby and pttl for breaker.share; info for the warning of an eviction policy), and
-// the stream of letters.
-const rights = "~integration-sidecar:* ~integration.dlq -@all +evalsha +eval +time +get +set +del +hget +hmget +hset +hdel +hincrby +pexpire +pttl +info +multi +exec +xadd"
+// the scripts, and what they call (hincrby and pttl for breaker.share; hgetall for accepted calls; info for the warning of
+// an eviction policy), and the stream of letters.
+const rights = "~integration-sidecar:* ~integration.dlq -@all +evalsha +eval +time +get +set +del +hget +hmget +hset +hdel +hgetall +hincrby +pexpire +pttl +info +multi +exec +xadd"
 
 func TestEveryKindOfRedisIsShared(t *testing.T) {
 	t.Parallel()
@@ -52,7 +52,7 @@ func TestEveryKindOfRedisIsShared(t *testing.T) {
 			up, limited := e2e.NewUpstream(t, slowly(100*time.Millisecond)), e2e.NewUpstream(t, e2e.OK("ok"))
 			failing := e2e.NewUpstream(t, e2e.Status(500))
 			c.LogLevel, c.Adapters = "error", e2e.Adapter("sales", up.URL)+e2e.Adapter("limited", limited.URL, limit(capacity, rate))+
-				e2e.Adapter("failing", failing.URL, "retry: off", "breaker: { failure_threshold: 1, share: redis }")
+				e2e.Adapter("failing", failing.URL, "retry: off", "breaker: { failure_threshold: 1, share: redis }")+e2e.Adapter("later", up.URL, "delivery: async")
 			f := startFleet(t, pods, c)
 			f.waitShared(true, 5*time.Second)
 			for range 5 { // keys of several nodes
@@ -60,6 +60,7 @@ func TestEveryKindOfRedisIsShared(t *testing.T) {
 			}
 			f.pods[0].Post(t, "/failing/a", "{}").WantStatus(t, 500) // leaves a letter, which goes to the stream
 			e2e.Eventually(t, "the last pod to hear of the outage", func() bool { return f.pods[pods-1].BreakerState(t, "failing") == 2 })
+			f.wantShownByAll("/later/orders")
 			begin := time.Now()
 			l := f.traffic(100, get("/limited/a"))
 			e2e.Until(begin.Add(3 * time.Second))

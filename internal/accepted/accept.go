@@ -64,11 +64,22 @@ func (s *Store) accept(ctx context.Context, x *Exchange) (*Exchange, error) {
 	case found != nil:
 		return found, nil
 	}
-	s.mu.Lock()
-	s.queue.push(newEntry(x.ID, r))
-	s.mu.Unlock()
-	s.wake()
+	s.enter(newEntry(x.ID, r), notCopied)
 	return x, nil
+}
+
+// enter queues an exchange.
+func (s *Store) enter(e *entry, state copyState) {
+	if e.copy = state; s.replicas != nil {
+		e.large = e.size > s.replicas.MaxBytes
+	}
+	s.mu.Lock()
+	s.queue.push(e)
+	s.mu.Unlock()
+	if state != copied {
+		s.replicas.changed(e)
+	}
+	s.wake()
 }
 
 // sameScope finds the exchange that answers for the key of x. One that is sealed with an unknown key cannot be told from x:
@@ -117,6 +128,7 @@ func (t *transaction) insert(id []byte, r *record, body []byte) error {
 
 // write puts a record of an exchange that is open, and accounts for the difference.
 func (t *transaction) write(id []byte, r *record) error {
+	r.Turn++
 	value, err := r.encode()
 	if err != nil {
 		return err

@@ -13,6 +13,9 @@ func (s *Store) load(ctx context.Context) error {
 	if err := s.createBuckets(ctx); err != nil {
 		return err
 	}
+	if s.config.Sharing.Client != nil {
+		s.replicas = newReplicas(s, s.config.Sharing, s.identity(ctx))
+	}
 	damaged, err := s.enqueue()
 	if err != nil || len(damaged) == 0 {
 		return err
@@ -59,7 +62,7 @@ func (s *Store) enqueue() (damaged []place, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketOpen()).ForEach(func(sequence, id []byte) error {
 			if r, err := read(tx, id); err == nil {
-				s.queue.push(newEntry(string(id), r))
+				s.enter(newEntry(string(id), r), maybeCopied)
 			} else {
 				damaged = append(damaged, place{bytes.Clone(id), bytes.Clone(sequence)})
 			}
@@ -67,4 +70,15 @@ func (s *Store) enqueue() (damaged []place, err error) {
 		})
 	})
 	return damaged, err
+}
+
+// identity is what this store is called among replicas: the same over restarts, if the disk takes it.
+func (s *Store) identity(ctx context.Context) string {
+	name, id := []byte("sidecar"), []byte(nil)
+	_ = s.db.View(func(tx *bbolt.Tx) error { id = bytes.Clone(tx.Bucket(bucketAccount()).Get(name)); return nil })
+	if len(id) == 0 {
+		id = []byte(NewID())
+		_ = s.db.Do(ctx, func(tx *bbolt.Tx) error { return tx.Bucket(bucketAccount()).Put(name, id) }) // else it is another one next time
+	}
+	return string(id)
 }

@@ -57,6 +57,13 @@ type entry struct {
 	key      groupKey
 	tenant   tenantKey
 	adapter  string
+
+	// What replicas need, guarded by theirs.
+	size    int           // of the body on disk
+	large   bool          // too large to be copied
+	copy    copyState     // what Redis has of it
+	changes uint64        // since it was queued, of which Redis is to be told
+	arrived chan struct{} // closed when there is a copy; nil: nobody waits for that
 }
 
 func newQueue() queue { return queue{lanes: map[string]*lane{}, entries: map[string]*entry{}} }
@@ -67,7 +74,7 @@ func newEntry(id string, r *record) *entry {
 	_, _ = h.Write(r.Tenant)
 	tenant := tenantKey(h.Sum(nil)[:16])
 	_, _ = h.Write(r.Order)
-	return &entry{id: id, sequence: r.Sequence, accepted: r.Accepted, key: groupKey(h.Sum(nil)), tenant: tenant, adapter: r.Adapter}
+	return &entry{id: id, sequence: r.Sequence, accepted: r.Accepted, key: groupKey(h.Sum(nil)), tenant: tenant, adapter: r.Adapter, size: r.Body.Size}
 }
 
 func (q *queue) push(e *entry) {
@@ -178,6 +185,41 @@ func (q *queue) remove(e *entry) {
 	if delete(l.groups, g.key); len(l.groups) == 0 {
 		delete(q.lanes, l.adapter)
 	}
+}
+
+// forget removes an entry that is not under way; false means that it is.
+func (q *queue) forget(e *entry) bool {
+	l, g := e.lane, e.group
+	at := slices.Index(g.members, e)
+	if at == 0 {
+		if g.in == nil {
+			return false
+		}
+		l.withdraw(g)
+		g.letOut = false
+	}
+	delete(q.entries, e.id)
+	l.all.Remove(e.element)
+	if g.members = slices.Delete(g.members, at, at+1); len(g.members) > 0 {
+		if at == 0 {
+			l.offer(g)
+		}
+		return true
+	}
+	if delete(l.groups, g.key); len(l.groups) == 0 {
+		delete(q.lanes, l.adapter)
+	}
+	return true
+}
+
+// before is the entry that must end before this one is due; nil when there is none.
+func (e *entry) before() *entry {
+	members := e.group.members
+	if members[0] == e {
+		return nil
+	}
+	at, _ := slices.BinarySearchFunc(members[1:], e.sequence, func(m *entry, s uint64) int { return cmp.Compare(m.sequence, s) })
+	return members[at] // members[1:][at] is e itself
 }
 
 // offer puts a group into the heap it belongs to.

@@ -16,7 +16,8 @@ var errDamaged = errors.New("damaged record")
 // record is an exchange on disk without its bodies. What the application sent is kept as bytes: it need not be UTF-8,
 // which JSON text must.
 type record struct {
-	Sequence uint64 `json:"sequence"` // order of acceptance
+	Sequence uint64 `json:"sequence"`       // order of acceptance
+	Turn     uint64 `json:"turn,omitempty"` // grows with each change, over all sidecars that had it
 	State    State  `json:"state"`
 
 	Adapter        string `json:"adapter"`

@@ -153,6 +153,7 @@ func (s *Store) PutBack(ctx context.Context, c *Claim, p Put) error {
 		return nil
 	})
 	c.entry.unsent = !p.Sent
+	s.replicas.changed(c.entry)
 	s.release(c, p)
 	return err
 }
@@ -175,6 +176,7 @@ func (s *Store) Finish(ctx context.Context, c *Claim, e End) error {
 	if err != nil {
 		return fmt.Errorf("finish an accepted exchange: %w", err)
 	}
+	s.replicas.gone(c.entry, true)
 	s.mu.Lock()
 	s.queue.remove(c.entry)
 	s.mu.Unlock()
@@ -197,6 +199,7 @@ func (s *Store) finish(t *transaction, id []byte, e End) error {
 	}
 	r.State, r.Updated, r.NextTry = e.State, now, time.Time{}
 	r.Attempts += e.Attempts
+	r.Turn++
 	r.Result, end.Expires, end.Held = end, now.Add(r.TTL), e.Held
 	value, err := r.encode()
 	if err != nil {
@@ -223,6 +226,7 @@ func (s *Store) quarantine(ctx context.Context, c *Claim) error {
 	if err := s.do(ctx, 0, func(t *transaction) error { return t.setAside(id, sequence) }); err != nil {
 		return fmt.Errorf("set a damaged exchange aside: %w", err)
 	}
+	s.replicas.gone(c.entry, false)
 	s.mu.Lock()
 	s.queue.remove(c.entry)
 	s.damaged++

@@ -18,6 +18,7 @@ type Config struct {
 	Dir      string           // holds exchanges.db; created with mode 0700 when missing
 	MaxBytes int64            // what all exchanges together may count; default 1 GiB. The file is somewhat larger
 	Seal     *seal.Sealer     // encrypts requests and answers; nil: new ones are kept as they are
+	Sharing  Sharing          // with other sidecars
 	Now      func() time.Time // default time.Now
 }
 
@@ -40,6 +41,8 @@ type Store struct {
 	config Config
 	db     *groupcommit.DB
 	ready  chan struct{} // see Ready
+
+	replicas *replicas // nil: this store is alone
 
 	mu      sync.Mutex
 	queue   queue
@@ -86,6 +89,7 @@ func open(path string, c Config) (*Store, error) {
 
 // Close finishes what was handed over and closes the file.
 func (s *Store) Close() error {
+	s.replicas.leave()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close the store of accepted exchanges: %w", err)
 	}
@@ -109,6 +113,11 @@ type Stats struct {
 	MaxBytes  int64
 	Failing   string // why the last Accept failed; "" when it did not
 	Damaged   int    // exchanges that could not be read and were set aside since the store was opened
+
+	Shared    bool  // other sidecars may take over what is here
+	Uncopied  int   // exchanges that have not ended and of which Redis has no copy, or not of their last state
+	TakenOver int64 // exchanges that came from sidecars that were gone, since the store was opened
+	Lost      int64 // that others took over from here
 }
 
 // AdapterStats is one adapter's part of Stats.
@@ -122,5 +131,9 @@ func (s *Store) Stats() Stats {
 	account := s.account()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{ByAdapter: s.queue.stats(), Bytes: account.bytes, MaxBytes: s.config.MaxBytes, Failing: s.failing, Damaged: s.damaged}
+	stats := Stats{ByAdapter: s.queue.stats(), Bytes: account.bytes, MaxBytes: s.config.MaxBytes, Failing: s.failing, Damaged: s.damaged}
+	if r := s.replicas; r != nil {
+		stats.Shared, stats.Uncopied, stats.TakenOver, stats.Lost = true, r.uncopied(&s.queue), r.took.Load(), r.lost.Load()
+	}
+	return stats
 }

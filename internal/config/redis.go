@@ -8,7 +8,8 @@ import (
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
-// Redis is where the sidecars of one application keep what they share: used keys, rate limits, and states of breakers.
+// Redis is where the sidecars of one application keep what they share: used keys, rate limits, states of breakers,
+// and copies of accepted calls.
 type Redis struct {
 	Addresses        []string       `yaml:"addresses" doc:"host:port of the server, of the cluster's nodes, or of the sentinels. Empty: state stays in this process."`
 	Username         string         `yaml:"username" doc:"User of the server's access control list."`
@@ -21,6 +22,7 @@ type Redis struct {
 	Prefix           string         `yaml:"prefix" default:"integration-sidecar" doc:"Begins every key. Sidecars with the same prefix share their state: give each application its own."`
 	Budget           units.Duration `yaml:"budget" default:"100ms" min:"1ms" max:"10s" doc:"Longest a call waits for Redis in all; then it goes on as store and store_down say. At least five times the round trip."`
 	MaxOutcome       units.Bytes    `yaml:"max_outcome" default:"256KiB" min:"1B" max:"4MiB" doc:"Largest response body kept for replay by key in Redis; of a larger one only the fact is kept."`
+	MaxAccepted      units.Bytes    `yaml:"max_accepted" default:"1MiB" min:"0B" max:"16MiB" doc:"Largest body of an accepted call that is copied to Redis, so that another sidecar delivers it when this one is gone. 0B: accepted calls stay with their sidecar."`
 }
 
 // Used reports whether there is a Redis to use.
