@@ -125,7 +125,13 @@ func wantIdle(t *testing.T, s *e2e.Sidecar, adapter string) {
 // startAsync starts pods with an adapter whose provider honours keys, and one whose does not.
 func startAsync(t *testing.T, pods int, redis string, honours, strict *later) *fleet {
 	t.Helper()
-	f := startFleet(t, pods, e2e.Setup{Top: onRedis(redis), LogLevel: "error",
+	return startAsyncOn(t, pods, onRedis(redis), honours, strict)
+}
+
+// startAsyncOn is startAsync with a redis block.
+func startAsyncOn(t *testing.T, pods int, redis string, honours, strict *later) *fleet {
+	t.Helper()
+	f := startFleet(t, pods, e2e.Setup{Top: redis, LogLevel: "error",
 		Adapters: e2e.Adapter("honours", e2e.NewUpstream(t, honours.answer).URL, "delivery: async", "retry: off", "idempotency: { honoured: true }", "timeout: { attempt: 60s, total: 100s }") +
 			e2e.Adapter("strict", e2e.NewUpstream(t, strict.answer).URL, "delivery: async", "retry: off", "timeout: { attempt: 60s, total: 100s }")})
 	f.waitShared(true, 5*time.Second)
@@ -231,55 +237,4 @@ func TestAPodThatWasStoppedSendsNothingThatWasTakenOver(t *testing.T) {
 		t.Errorf("%d arrived, want %d", strict.arrived(), each)
 	}
 	t.Logf("%v", ends)
-}
-
-func TestCallsAreAcceptedWithoutRedisAndCopiedLater(t *testing.T) {
-	t.Parallel()
-	redis := startRedis(t)
-	honours, strict := newLater(), newLater()
-	f := startAsync(t, 2, redis.address, honours, strict)
-	victim, heir := f.pods[0], f.pods[1]
-	victim.MustCommand(t, "breaker", "open", "strict")
-	redis.end(syscall.SIGTERM)
-	f.waitShared(false, 3*time.Second)
-	locations := accept(t, victim, "/strict/orders", "s", 50)
-	if n := victim.Metrics(t)["integration_accepted_without_copy"]; n != 50 {
-		t.Errorf("%v have no copy, want 50", n)
-	}
-	if a := heir.Get(t, locations[0]); a.Status != http.StatusServiceUnavailable {
-		t.Errorf("a pod that cannot know says %d", a.Status)
-	}
-	redis.launch()
-	f.waitShared(true, 5*time.Second)
-	wantCopied(t, victim)
-	redis.do("FLUSHALL")
-	e2e.Eventually(t, "the copies to be made again", func() bool { return redis.do("DBSIZE").(int64) > 50 })
-	wantIdle(t, victim, "strict")
-	close(strict.held)
-	victim.Kill9()
-	f.waitTaken(50, heir)
-	if ends := waitEnds(t, locations, heir); ends["delivered"] != 50 {
-		t.Errorf("%v", ends)
-	}
-	strict.wantOnce(t)
-}
-
-func TestAFullRedisTakesNoCopiesAndNoPromise(t *testing.T) {
-	t.Parallel()
-	redis := startRedis(t, "maxmemory-policy noeviction")
-	honours, strict := newLater(), newLater()
-	f := startAsync(t, 2, redis.address, honours, strict)
-	redis.do("CONFIG", "SET", "maxmemory", "1")
-	locations := accept(t, f.pods[0], "/strict/orders", "s", 20)
-	if n := f.pods[0].Metrics(t)["integration_accepted_without_copy"]; n == 0 {
-		t.Error("a full Redis has all copies")
-	}
-	redis.do("CONFIG", "SET", "maxmemory", "0")
-	f.waitShared(true, 5*time.Second)
-	wantCopied(t, f.pods[0])
-	close(strict.held)
-	if ends := waitEnds(t, locations, f.pods...); ends["delivered"] != 20 {
-		t.Errorf("%v", ends)
-	}
-	strict.wantOnce(t)
 }
