@@ -134,10 +134,9 @@ func (t *transaction) update(id []byte, edit func(*Letter) error, c *content) (v
 	return nil, t.replace(former.summary, w, newBody)
 }
 
-// resolve edits every letter of a scope; entries of letters that are gone are dropped.
+// resolve edits every open letter of a scope.
 func (t *transaction) resolve(scope string, edit func(*Letter) error) (n int, err error) {
-	for _, entry := range t.entriesOf(scope) {
-		id := entry[len(scopeKey{}):]
+	for _, id := range t.openOf(scope) {
 		verdict, err := t.update(id, edit, nil)
 		if err != nil {
 			return 0, err
@@ -145,19 +144,6 @@ func (t *transaction) resolve(scope string, edit func(*Letter) error) (n int, er
 		if verdict == nil {
 			n++
 		}
-		if err := t.scopes.Delete(entry); err != nil {
-			return 0, err
-		}
 	}
 	return n, nil
-}
-
-// entriesOf copies the entries of a scope: a cursor must not be moved while its bucket changes.
-func (t *transaction) entriesOf(scope string) (entries [][]byte) {
-	key := keyOfScope(scope)
-	cursor := t.scopes.Cursor()
-	for entry, _ := cursor.Seek(key[:]); bytes.HasPrefix(entry, key[:]); entry, _ = cursor.Next() {
-		entries = append(entries, append([]byte(nil), entry...))
-	}
-	return entries
 }

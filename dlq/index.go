@@ -12,8 +12,8 @@ const indexBatch = 4096
 
 // A census counts what the indexes should hold.
 type census struct {
-	letters, scopes, open, closed, forwarded, waiting int
-	astray                                            bool // a letter lacks an entry
+	letters, open, closed, forwarded, waiting int
+	astray                                    bool // a letter lacks an entry
 }
 
 // add looks for the entries of one letter, and reports whether it is dead and does not wait in the outbox.
@@ -35,10 +35,6 @@ func (n *census) add(t *transaction, id []byte, s summary) (unqueued bool) {
 		n.forwarded++
 		n.expect(t.forwarded, id)
 	}
-	if s.scope != "" {
-		n.scopes++
-		n.expect(t.scopes, scopeEntry(s.scope, id))
-	}
 	return unqueued
 }
 
@@ -49,7 +45,7 @@ func (n *census) expect(index *bbolt.Bucket, key []byte) {
 
 // compare reports whether the indexes hold what was counted and nothing else, and how many wait in the outbox.
 func (n *census) compare(t *transaction) (outbox int, same bool) {
-	same = !n.astray && n.scopes == count(t.scopes) && n.open == count(t.open) && n.closed == count(t.closed) &&
+	same = !n.astray && n.open == count(t.open) && n.closed == count(t.closed) &&
 		n.forwarded == count(t.forwarded) && n.waiting == count(t.waiting)
 	_ = t.outbox.ForEach(func(key, value []byte) error {
 		outbox++

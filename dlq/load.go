@@ -44,6 +44,11 @@ func (s *Spool) load(ctx context.Context) error {
 }
 
 func createBuckets(tx *bbolt.Tx) error {
+	if old := []byte("scopes"); tx.Bucket(old) != nil { // an index of earlier versions
+		if err := tx.DeleteBucket(old); err != nil {
+			return err
+		}
+	}
 	for _, name := range buckets() {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err

@@ -58,7 +58,6 @@ func (t *transaction) setAside(id, head, body []byte) error {
 	if err := t.unqueue(id); err != nil {
 		return err
 	}
-	// Its entry in scopes is dropped when met.
 	for _, b := range []*bbolt.Bucket{t.letters, t.bodies, t.open, t.closed, t.forwarded} {
 		if err := b.Delete(id); err != nil {
 			return err

@@ -41,6 +41,7 @@ type summary struct {
 	bodySum   uint32
 	adapter   string
 	scope     string
+	hint      hint // to this letter
 	errorType problem.ErrorType
 	size      int64 // what the letter counts against MaxBytes
 }
@@ -93,6 +94,7 @@ func decodeHead(id, value []byte) (h head, ok bool) {
 		return h, false
 	}
 	h.state = States()[value[1]]
+	h.hint = hintOf(id)
 	h.created = time.Unix(0, int64(binary.BigEndian.Uint64(value[2:])))
 	h.bodySize = int64(binary.BigEndian.Uint64(value[10:]))
 	h.bodySum = binary.BigEndian.Uint32(value[18:])

@@ -55,6 +55,7 @@ type Spool struct {
 
 	ready    chan struct{} // see OutboxReady
 	doubtful atomic.Bool   // a commit has failed since the letters were counted
+	commit   *commit       // of whoever writes: that under way, or the last one
 }
 
 // NewID makes the id of a letter: a UUIDv7, so that ids sort by the time they were made.
@@ -166,8 +167,8 @@ type writing struct {
 
 func (s *Spool) put(ctx context.Context, w writing) error {
 	// Counted before it is there, so that a success that comes right after looks for it.
-	s.tally.expectScope(w.summary)
-	defer s.tally.forgetScope(w.summary)
+	s.tally.expectScope(w.summary, 1)
+	defer s.tally.expectScope(w.summary, -1)
 	verdict, err := s.do(ctx, len(w.head)+len(w.body), func(t *transaction) (verdict, err error) {
 		if t.letters.Get(w.id) != nil {
 			return nil, nil

@@ -251,7 +251,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := s.Stats(); got.ByState[Resolved] != 200 || len(got.OpenByAdapter) != 0 || !got.Oldest.IsZero() || len(s.tally.scopes) != 0 {
+	if got := s.Stats(); got.ByState[Resolved] != 200 || len(got.OpenByAdapter) != 0 || !got.Oldest.IsZero() || len(s.tally.scopes.first)+len(s.tally.scopes.more) != 0 {
 		t.Errorf("%+v, scopes %v", got, s.tally.scopes)
 	}
 }

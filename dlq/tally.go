@@ -47,18 +47,18 @@ type change struct {
 }
 
 // A tally is the spool's memory of its letters: numbers, no letter by itself. Scopes are kept as 8 bytes of their
-// hash: should two collide, the cost is one lookup on disk.
+// hash, which may collide: whoever follows a hint looks at the letter.
 type tally struct {
 	mu       sync.Mutex
 	stats    Stats
 	yielding int64          // bytes of letters that may make way
-	scopes   map[uint64]int // open letters by scope
+	scopes   scopeHints     // open letters by scope
 	coming   map[uint64]int // those on their way
 	seed     maphash.Seed   // of the hash of scopes
 }
 
 func newTally(seed maphash.Seed) *tally {
-	t := &tally{scopes: make(map[uint64]int), coming: make(map[uint64]int), seed: seed}
+	t := &tally{scopes: newScopeHints(), coming: make(map[uint64]int), seed: seed}
 	t.stats.ByState = make(map[State]int, len(States()))
 	t.stats.OpenByAdapter, t.stats.OpenByGroup = make(map[string]int), make(map[Group]int)
 	for _, s := range States() {
@@ -123,7 +123,13 @@ func (t *tally) count(s summary, n int) {
 	}
 	countIn(t.stats.OpenByAdapter, s.adapter, n)
 	countIn(t.stats.OpenByGroup, Group{s.adapter, s.errorType}, n)
-	t.countScope(t.scopes, s, n)
+	switch key := maphash.String(t.seed, s.scope); {
+	case s.scope == "":
+	case n > 0:
+		t.scopes.add(key, s.hint)
+	default:
+		t.scopes.remove(key, s.hint)
+	}
 }
 
 // countIn adds n and leaves no entry of nothing.
@@ -133,22 +139,21 @@ func countIn[K comparable](m map[K]int, key K, n int) {
 	}
 }
 
-func (t *tally) countScope(in map[uint64]int, s summary, n int) {
-	if s.scope != "" && s.state.Open() {
-		countIn(in, maphash.String(t.seed, s.scope), n)
+// expectScope adds n letters to those on their way.
+func (t *tally) expectScope(s summary, n int) {
+	if s.scope == "" || !s.state.Open() {
+		return
 	}
-}
-
-func (t *tally) expectScope(s summary) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.countScope(t.coming, s, 1)
+	countIn(t.coming, maphash.String(t.seed, s.scope), n)
 }
 
-func (t *tally) forgetScope(s summary) {
+// hints lead to the open letters of a scope that are on disk.
+func (t *tally) hints(scope string) []hint {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.countScope(t.coming, s, -1)
+	return t.scopes.of(maphash.String(t.seed, scope))
 }
 
 // mayHaveScope is false when certainly no open letter has this scope.
@@ -156,7 +161,8 @@ func (t *tally) mayHaveScope(scope string) bool {
 	key := maphash.String(t.seed, scope)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.scopes[key]+t.coming[key] > 0
+	_, found := t.scopes.first[key]
+	return found || t.coming[key] > 0
 }
 
 // withoutRoom reports whether size more does not fit into limit even when every letter that may makes way.

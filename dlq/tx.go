@@ -2,7 +2,6 @@ package dlq
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 
 	"go.etcd.io/bbolt"
@@ -12,7 +11,6 @@ import (
 //
 //	heads       id → head
 //	bodies      id → body, for letters that have one
-//	scopes      SHA-256 of the scope, id → nothing, for open letters with a scope
 //	open        id → when it was created, for open letters: the first is the oldest
 //	closed      id → nothing, for the others: the first makes way first
 //	forwarded   id → nothing, for the open letters that a sink has: they make way after the closed ones
@@ -24,7 +22,6 @@ import (
 // Only heads, bodies, outbox and quarantine tell anything: the others are made of them, see reindex.
 func bucketHeads() []byte      { return []byte("heads") }
 func bucketBodies() []byte     { return []byte("bodies") }
-func bucketScopes() []byte     { return []byte("scopes") }
 func bucketOpen() []byte       { return []byte("open") }
 func bucketClosed() []byte     { return []byte("closed") }
 func bucketForwarded() []byte  { return []byte("forwarded") }
@@ -35,7 +32,7 @@ func bucketQuarantine() []byte { return []byte("quarantine") }
 
 // indexes are the buckets that reindex makes anew.
 func indexes() [][]byte {
-	return [][]byte{bucketScopes(), bucketOpen(), bucketClosed(), bucketForwarded(), bucketWaiting()}
+	return [][]byte{bucketOpen(), bucketClosed(), bucketForwarded(), bucketWaiting()}
 }
 
 func buckets() [][]byte {
@@ -45,27 +42,35 @@ func buckets() [][]byte {
 // sequentialFill leaves little room in pages that are filled in order: no later id falls between earlier ones.
 const sequentialFill = 0.9
 
-type scopeKey [sha256.Size]byte
-
-func keyOfScope(scope string) scopeKey { return sha256.Sum256([]byte(scope)) }
-
 // A transaction is a write transaction on the spool's buckets. It gathers what it changes, for the tally in memory
 // once it is on disk, and keeps the account that later operations of the same commit see.
 type transaction struct {
-	tx                              *bbolt.Tx
-	config                          *Config
-	letters, bodies                 *bbolt.Bucket
-	scopes, open, closed, forwarded *bbolt.Bucket
-	outbox, waiting                 *bbolt.Bucket
-	accounts                        *bbolt.Bucket
-	bytes, yielding                 int64
-	change                          change
+	tx                      *bbolt.Tx
+	config                  *Config
+	tally                   *tally // of what is on disk
+	commit                  *commit
+	letters, bodies         *bbolt.Bucket
+	open, closed, forwarded *bbolt.Bucket
+	outbox, waiting         *bbolt.Bucket
+	accounts                *bbolt.Bucket
+	bytes, yielding         int64
+	change                  change
 }
 
+// A commit is what the operations of one commit share, and forget when it fails.
+type commit struct {
+	tx     *bbolt.Tx
+	scopes map[string][]hint // open letters it brings, by scope
+}
+
+// begin is called by the one goroutine that writes.
 func (s *Spool) begin(tx *bbolt.Tx) *transaction {
+	if s.commit == nil || s.commit.tx != tx {
+		s.commit = &commit{tx: tx, scopes: make(map[string][]hint)}
+	}
 	t := &transaction{
-		tx: tx, config: &s.config,
-		letters: tx.Bucket(bucketHeads()), bodies: tx.Bucket(bucketBodies()), scopes: tx.Bucket(bucketScopes()),
+		tx: tx, config: &s.config, tally: s.tally, commit: s.commit,
+		letters: tx.Bucket(bucketHeads()), bodies: tx.Bucket(bucketBodies()),
 		open: tx.Bucket(bucketOpen()), closed: tx.Bucket(bucketClosed()), forwarded: tx.Bucket(bucketForwarded()),
 		outbox: tx.Bucket(bucketOutbox()), waiting: tx.Bucket(bucketWaiting()), accounts: tx.Bucket(bucketAccount()),
 	}
@@ -161,10 +166,10 @@ func (t *transaction) index(id []byte, s summary) error {
 			return err
 		}
 	}
-	if s.scope == "" {
-		return nil
+	if s.scope != "" {
+		t.commit.scopes[s.scope] = append(t.commit.scopes[s.scope], s.hint)
 	}
-	return t.scopes.Put(scopeEntry(s.scope, id), nil)
+	return nil
 }
 
 func (t *transaction) dropIndex(id []byte, s summary) error {
@@ -174,15 +179,10 @@ func (t *transaction) dropIndex(id []byte, s summary) error {
 	if err := t.open.Delete(id); err != nil {
 		return err
 	}
-	if s.state == Forwarded {
-		if err := t.forwarded.Delete(id); err != nil {
-			return err
-		}
-	}
-	if s.scope == "" {
+	if s.state != Forwarded {
 		return nil
 	}
-	return t.scopes.Delete(scopeEntry(s.scope, id))
+	return t.forwarded.Delete(id)
 }
 
 // remove deletes a letter of which s is known.
@@ -231,11 +231,6 @@ func (t *transaction) evict(id []byte, from *bbolt.Bucket) error {
 	}
 	t.change.evicted++
 	return t.remove(id, s)
-}
-
-func scopeEntry(scope string, id []byte) []byte {
-	key := keyOfScope(scope)
-	return append(key[:], id...)
 }
 
 func integer(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
