@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -57,13 +56,6 @@ func refused(s *Settings, method string) (kind problem.Kind, by string) {
 		return problem.MethodNotAllowed, "validate.methods"
 	}
 	return "", ""
-}
-
-// NeverDialled reports whether no adapter may call an address, whatever its egress says. validate refuses a document
-// that names one, which run would only find out call by call.
-func NeverDialled(addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
-	return inAny(forbidden, addr) || addr.IsMulticast() || addr.IsUnspecified()
 }
 
 // AcceptedWhen says that a call of this method is accepted before it is sent, and when; "" when it is not.

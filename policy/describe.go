@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/fsm-integrations/sidecar/internal/egress"
 	"github.com/fsm-integrations/sidecar/internal/problem"
 )
 
@@ -59,8 +60,8 @@ func describeTLS(err error) *problem.Problem {
 }
 
 func describeDial(err error) *problem.Problem {
-	if errors.Is(err, errEgressDenied) {
-		p := unreachable("destination_ip_prohibited", "The external system's address is one this adapter must not call.")
+	if errors.Is(err, egress.ErrDenied) {
+		p := unreachable("destination_ip_prohibited", "The external system's address is not allowed for this adapter.")
 		p.Final = true
 		return p
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/fsm-integrations/sidecar/internal/egress"
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/upstream"
 )
@@ -33,7 +34,7 @@ func TestBrokenAttemptsAreDescribed(t *testing.T) {
 		"dial refused":       {dialError(os.NewSyscallError("connect", syscall.ECONNREFUSED)), problem.UpstreamUnreachable, "connection_refused"},
 		"dial timeout":       {dialError(os.ErrDeadlineExceeded), problem.UpstreamUnreachable, "connection_timeout"},
 		"no route":           {dialError(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), problem.UpstreamUnreachable, "destination_ip_unroutable"},
-		"egress":             {dialError(errEgressDenied), problem.UpstreamUnreachable, "destination_ip_prohibited"},
+		"egress":             {dialError(egress.ErrDenied), problem.UpstreamUnreachable, "destination_ip_prohibited"},
 		"no such name":       {dialError(&net.DNSError{Err: "no such host", Name: "erp.internal", IsNotFound: true}), problem.UpstreamUnreachable, "dns_error"},
 		"name server down":   {dialError(&net.DNSError{Err: "i/o timeout", Name: "erp.internal", IsTimeout: true}), problem.UpstreamUnreachable, "dns_timeout"},
 		"unknown authority":  {verification(x509.UnknownAuthorityError{}), problem.UpstreamUnreachable, "tls_certificate_error"},

@@ -7,71 +7,17 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/upstream"
 )
 
-func TestWhichAddressesMayBeDialled(t *testing.T) {
-	none, in10 := &Egress{}, &Egress{Allow: []string{"10.0.0.0/8"}}
-	for _, c := range []struct {
-		host   string
-		egress *Egress
-		addr   string
-		want   bool
-	}{
-		{"erp.example.com", nil, "203.0.113.7", true},
-		{"erp.example.com", none, "10.1.2.3", true},
-		{"erp.example.com", none, "2001:db8::1", true},
-		{"erp.example.com", none, "127.0.0.1", false},
-		{"erp.example.com", none, "127.9.9.9", false},
-		{"erp.example.com", none, "::1", false},
-		{"erp.example.com", none, "::ffff:127.0.0.1", false},
-		{"erp.example.com", none, "0.0.0.0", false},
-		{"erp.example.com", none, "::", false},
-		{"erp.example.com", none, "224.0.0.1", false},
-		{"erp.example.com", none, "ff02::1", false},
-		{"erp.example.com", none, "169.254.169.254", false},
-		{"erp.example.com", none, "::ffff:169.254.169.254", false},
-		{"erp.example.com", none, "169.254.1.1", false},
-		{"erp.example.com", none, "fe80::1", false},
-		{"erp.example.com", none, "fd00:ec2::254", false},
-		{"erp.example.com", none, "fd20:ce::254", false},
-		{"erp.example.com", none, "100.100.100.200", false},
-		{"erp.example.com", &Egress{Allow: []string{"169.254.0.0/16"}}, "169.254.169.254", false},
-		{"169.254.169.254", none, "169.254.169.254", false},
-		{"localhost", none, "127.0.0.1", true},
-		{"erp.localhost", none, "::1", true},
-		{"127.0.0.1", none, "127.0.0.1", true},
-		{"::1", none, "::1", true},
-		{"10.0.0.1", none, "127.0.0.1", false},
-		{"notlocalhost", none, "127.0.0.1", false},
-		{"localhost.evil.com", none, "127.0.0.1", false},
-		{"erp.example.com", in10, "10.255.0.1", true},
-		{"erp.example.com", in10, "11.0.0.1", false},
-		{"erp.example.com", &Egress{Allow: []string{"10.0.0.0/8"}, Deny: []string{"10.1.0.0/16"}}, "10.1.0.1", false},
-		{"erp.example.com", &Egress{Deny: []string{"10.1.2.3/16"}}, "10.1.9.9", false},
-		{"localhost", &Egress{Deny: []string{"127.0.0.0/8"}}, "127.0.0.1", false},
-	} {
-		g, err := newEgressGuard(c.host, c.egress)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := g.control(t.Context(), "tcp", netip.AddrPortFrom(netip.MustParseAddr(c.addr), 443).String(), nil) == nil; got != c.want {
-			t.Errorf("%s to %s with %+v: %v, want %v", c.host, c.addr, c.egress, got, c.want)
-		}
-	}
-	g, _ := newEgressGuard("erp.example.com", nil)
-	for _, address := range []string{"", "not an address", "[fe80::1%eth0]:443"} {
-		if g.control(t.Context(), "tcp", address, nil) == nil {
-			t.Errorf("%q may be dialled", address)
-		}
-	}
-}
-
 func TestAProhibitedAddressIsNotDialled(t *testing.T) {
-	resolveAll(t, netip.MustParseAddr("127.0.0.1"))
+	resolve(t, netip.MustParseAddr("127.0.0.1"))
 	u := upstream.Script(t) // nothing may arrive
 	for name, c := range map[string]struct {
 		url  string
@@ -95,19 +41,66 @@ func TestAProhibitedAddressIsNotDialled(t *testing.T) {
 	}
 }
 
-// resolveAll makes every name of this process resolve to addr, as a hostile name server would.
-func resolveAll(t *testing.T, addr netip.Addr) {
+// A name server that gives a good address first and another as soon as the name was trusted (DNS rebinding).
+func TestANameThatIsPointedElsewhereIsNotFollowed(t *testing.T) {
+	u := upstream.Script(t, upstream.CloseAfter(upstream.OK("hello")))
+	port := u.URL()[strings.LastIndex(u.URL(), ":"):]
+	loopback := netip.MustParseAddr("127.0.0.1")
+	t.Run("to a metadata service", func(t *testing.T) {
+		resolve(t, loopback, netip.MustParseAddr("169.254.169.254"))
+		r := newRig(t, "http://erp.localhost"+port, quick(retryOff))
+		if a := r.call("GET", "/", ""); a.err != nil || a.body != "hello" {
+			t.Fatalf("the good address: %+v", a)
+		}
+		wantProhibited(t, r.call("GET", "/", ""), "169.254.169.254 is a link-local address")
+	})
+	t.Run("to this machine", func(t *testing.T) {
+		resolve(t, netip.MustParseAddr("192.0.2.1"), loopback)
+		r := newRig(t, "http://erp.example.com"+port, quick(func(s *Settings) {
+			s.Timeout.Connect = units.Duration(20 * time.Millisecond) // nobody is there
+			s.Retry.MaxRetries = 3
+		}))
+		a := r.call("GET", "/", "")
+		wantProhibited(t, a, "127.0.0.1 is a loopback address")
+		if len(a.x.Attempts) != 2 {
+			t.Errorf("%d attempts: the refused one must be the last", len(a.x.Attempts))
+		}
+	})
+	if u.Hits() != 1 {
+		t.Errorf("%d calls arrived", u.Hits())
+	}
+}
+
+// wantProhibited proves that a call ended at the guard, told the application no address, and the log which.
+func wantProhibited(t *testing.T, a answer, cause string) {
+	t.Helper()
+	p, ok := a.err.(*problem.Problem)
+	if !ok || p.Kind != problem.UpstreamUnreachable || p.ProxyError != "destination_ip_prohibited" || p.Retryable() || a.x.Unknown {
+		t.Fatalf("got %v", a.err)
+	}
+	if !strings.Contains(p.Error(), cause) || !strings.Contains(p.Detail, "not allowed") || strings.ContainsAny(p.Detail, "0123456789") {
+		t.Errorf("the log: %v\nthe application: %s", p, p.Detail)
+	}
+}
+
+// resolve makes every name of this process resolve to addr, and to next from the second time on, as a hostile name
+// server would.
+func resolve(t *testing.T, addr netip.Addr, next ...netip.Addr) {
 	before := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = before })
+	var asked atomic.Int32
+	choose := func() netip.Addr {
+		return append([]netip.Addr{addr}, next...)[min(int(asked.Add(1))-1, len(next))]
+	}
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
-		go answerOnce(there, addr)
+		go answerOnce(there, choose)
 		return here, nil
 	}}
 }
 
 // answerOnce reads one query over a stream and answers it (RFC 1035 section 4).
-func answerOnce(conn net.Conn, addr netip.Addr) {
+func answerOnce(conn net.Conn, choose func() netip.Addr) {
 	defer func() { _ = conn.Close() }()
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
@@ -126,7 +119,7 @@ func answerOnce(conn net.Conn, addr netip.Addr) {
 	if query[end-3] == 1 { // type A
 		answer[7] = 1
 		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-		answer = append(answer, addr.AsSlice()...)
+		answer = append(answer, choose().AsSlice()...)
 	}
 	_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
 }

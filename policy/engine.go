@@ -40,10 +40,10 @@ func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*en
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second, ControlContext: guard.control}
+	dialer := net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
+			conn, err := guard.Dial(ctx, dialer, network, address)
 			if err != nil {
 				return nil, err
 			}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/internal/egress"
 	"github.com/fsm-integrations/sidecar/internal/oauth"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
@@ -51,11 +52,11 @@ func tokenURLFault(text string) string {
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	switch {
-	case u.Scheme != "https" && !isLoopback(u.Hostname()):
+	case u.Scheme != "https" && !egress.IsLoopback(u.Hostname()):
 		return "would send the client secret unencrypted; use https (http is for this host itself only)"
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		return "holds a fragment, which a token endpoint must not have (RFC 6749 section 3.2)"
-	case err == nil && NeverDialled(addr):
+	case err == nil && egress.Forbidden(addr) != "":
 		return "is a link-local, metadata, multicast or unspecified address, which is never called"
 	}
 	return ""
@@ -97,13 +98,13 @@ func (o *OAuth2) client() (*oauth.Client, error) {
 func tokenEgress(u *url.URL) (func(context.Context, string, string, syscall.RawConn) error, error) {
 	guard, err := newEgressGuard(u.Hostname(), nil)
 	if err != nil || u.Scheme == "https" {
-		return guard.control, err
+		return guard.Control, err
 	}
 	return func(ctx context.Context, network, address string, c syscall.RawConn) error {
 		if to, err := netip.ParseAddrPort(address); err != nil || !to.Addr().Unmap().IsLoopback() {
-			return errEgressDenied
+			return egress.ErrDenied
 		}
-		return guard.control(ctx, network, address, c)
+		return guard.Control(ctx, network, address, c)
 	}, nil
 }
 

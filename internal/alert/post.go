@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/egress"
 )
 
 const (
@@ -19,10 +22,11 @@ const (
 )
 
 // newClient returns a client without the surprises of the environment: no proxy, no redirects, no stale connections,
-// since minutes pass between two alerts.
+// since minutes pass between two alerts. No name leads it to a cloud's metadata.
 func newClient() *http.Client {
+	dialer := &net.Dialer{Timeout: postTimeout, ControlContext: egress.Control}
 	return &http.Client{
-		Transport:     &http.Transport{IdleConnTimeout: 10 * time.Second, MaxIdleConnsPerHost: 1},
+		Transport:     &http.Transport{DialContext: dialer.DialContext, IdleConnTimeout: 10 * time.Second, MaxIdleConnsPerHost: 1},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/egress"
 )
 
 func TestThePOSTIsJSONAndA2xxIsTaken(t *testing.T) {
@@ -86,5 +88,13 @@ func TestRetryAfterIsReadInSeconds(t *testing.T) {
 		if got := retryAfter(http.Header{"Retry-After": {text}}); got != want {
 			t.Errorf("%q is %s", text, got)
 		}
+	}
+}
+
+// A webhook's name may be pointed anywhere by whoever owns its zone.
+func TestNoAlertGoesToAMetadataService(t *testing.T) {
+	err := post(t.Context(), newClient(), format{url: "http://169.254.169.254/latest"}, map[string]string{})
+	if !errors.Is(err, egress.ErrDenied) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
+	"github.com/fsm-integrations/sidecar/internal/egress"
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
@@ -98,6 +100,8 @@ func upstream(text string) (*url.URL, string) {
 		return nil, "has a port that is not a number from 1 to 65535"
 	case u.User != nil:
 		return nil, "holds user information; credentials belong into auth, as secret references"
+	case numbersOnly(u.Hostname()):
+		return nil, "has a host of numbers that is not an IP address in its usual writing, such as 192.0.2.7; some resolvers would take it for one"
 	case neverDialled(u.Hostname()):
 		return nil, "is a link-local, metadata, multicast or unspecified address, which is never called; name the external system"
 	case u.RawQuery != "" || u.ForceQuery:
@@ -111,7 +115,19 @@ func upstream(text string) (*url.URL, string) {
 // neverDialled reports a literal address that every call would be refused at. A name is looked up at each call only.
 func neverDialled(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return err == nil && policy.NeverDialled(addr)
+	return err == nil && egress.Forbidden(addr) != ""
+}
+
+// numbersOnly reports a host that ends in a number and is no IP address: 127.1, 0x7f000001 and 2130706433 are all
+// 127.0.0.1 to some resolvers (inet_aton), and no domain name ends so.
+func numbersOnly(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	last := strings.TrimSuffix(host, ".")
+	last = last[strings.LastIndexByte(last, '.')+1:]
+	_, err := strconv.ParseUint(last, 0, 64)
+	return err == nil || strings.Trim(last, "0123456789") == ""
 }
 
 // checkShared warns of adapters that the Host field cannot tell apart.

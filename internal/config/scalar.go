@@ -134,6 +134,8 @@ func bounds(text string, v reflect.Value, f *field) string {
 		return "is not an absolute http or https URL" // not quoted: such a URL often holds a token
 	case f.format == "url" && withUser(text):
 		return "holds user information, a literal secret; credentials have keys of their own and are secret references"
+	case f.format == "url" && text != "" && leadsNowhere(text):
+		return "is a link-local, metadata, multicast or unspecified address, which is never called"
 	case beyond(v, f.min, -1) || beyond(v, f.max, 1):
 		return quote(text) + " is out of range; allowed is " + span(f)
 	}
@@ -149,6 +151,11 @@ func webURL(text string) bool {
 func withUser(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.User != nil
+}
+
+func leadsNowhere(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && neverDialled(u.Hostname())
 }
 
 // beyond reports whether v lies below (side -1) or above (side 1) the bound; an empty bound is none.
