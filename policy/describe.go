@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -15,7 +13,7 @@ import (
 )
 
 // describe says in the contract's words why an attempt broke. What it tells the application names the check that
-// failed and never an address or a path of this host; the cause goes to the log.
+// failed, of TLS with the host's configured name, and never an address or a path of this host; the cause goes to the log.
 func describe(err error) *problem.Problem {
 	if p := describeTLS(err); p != nil {
 		return p
@@ -41,22 +39,26 @@ func isClosedIdle(err error) bool {
 }
 
 func describeTLS(err error) *problem.Problem {
-	if e := (*tls.CertificateVerificationError)(nil); errors.As(err, &e) {
-		if hostname := (x509.HostnameError{}); errors.As(err, &hostname) {
-			return unreachable("tls_certificate_error", "The external system's certificate is for another host name.")
+	if e := (*tlsError)(nil); errors.As(err, &e) {
+		code := "tls_protocol_error"
+		if e.certificate {
+			code = "tls_certificate_error"
 		}
-		if authority := (x509.UnknownAuthorityError{}); errors.As(err, &authority) {
-			return unreachable("tls_certificate_error", "The external system's certificate is not signed by a trusted authority.")
-		}
-		return unreachable("tls_certificate_error", "The external system's certificate is not valid.")
+		return unreachable(code, e.told)
 	}
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	if errors.As(err, &record) || errors.As(err, &alert) || strings.Contains(err.Error(), "tls: ") ||
-		strings.Contains(err.Error(), "TLS handshake timeout") {
-		return unreachable("tls_protocol_error", "The TLS handshake with the external system failed.")
+	if tlsText(err) != "" { // in the middle of an answer
+		return unreachable("tls_protocol_error", "The TLS connection with the external system failed.")
 	}
 	return nil
+}
+
+// failureText is what is remembered of a failed attempt: for TLS also which check failed.
+func failureText(err error) string {
+	text := attemptError(err)
+	if e := (*tlsError)(nil); errors.As(err, &e) {
+		text += ": " + e.said
+	}
+	return text
 }
 
 func describeDial(err error) *problem.Problem {

@@ -53,7 +53,7 @@ func TestBrokenAttemptsAreDescribed(t *testing.T) {
 		"not a final status": {errNotFinal, problem.BadUpstreamResponse, "http_protocol_error"},
 	} {
 		for wrapping, err := range map[string]error{"bare": c.err, "wrapped": fmt.Errorf("send: %w", &url.Error{Op: "Post", URL: "https://erp.internal/", Err: c.err})} {
-			p := describe(err)
+			p := describe(newTLSParty("erp.example.com", nil).explain(err))
 			if p.Kind != c.kind || p.ProxyError != c.code {
 				t.Errorf("%s, %s: %s %s, want %s %s", name, wrapping, p.Kind, p.ProxyError, c.kind, c.code)
 			}

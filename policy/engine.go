@@ -13,16 +13,32 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/internal/egress"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
 // engine sends attempts of one adapter upstream with net/http. It is the only place in this package that knows it.
 type engine struct {
-	transport *http.Transport
-	scheme    string
-	host      string
+	scheme string
+	host   string
+	party  tlsParty
+
+	files     *TLSFiles
+	transport func(*tls.Config) *http.Transport
+	line      atomic.Pointer[line]
+	looking   sync.Mutex
+	looked    atomic.Int64 // when the files were looked at last, in nanoseconds
+	closed    bool         // guarded by looking
+}
+
+// line is the connections made with one state of the TLS files.
+type line struct {
+	*http.Transport
+	config *tls.Config
 }
 
 const (
@@ -31,17 +47,28 @@ const (
 	maxHeaderBytes = 256 << 10
 )
 
-func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*engine, error) {
-	config, err := t.Client()
+// lookAtFiles is the least time between two looks at the TLS files for the sake of connections that are open already.
+const lookAtFiles = time.Second
+
+func newEngine(upstream *url.URL, s *HostSettings, connect time.Duration, kept func(why error)) (*engine, error) {
+	files, err := s.TLS.Follow(kept)
 	if err != nil {
 		return nil, err
 	}
-	guard, err := newEgressGuard(upstream.Hostname(), e)
+	guard, err := newEgressGuard(upstream.Hostname(), s.Egress)
 	if err != nil {
 		return nil, err
 	}
+	e := &engine{scheme: upstream.Scheme, host: authority(upstream), party: newTLSParty(upstream.Hostname(), s.TLS), files: files,
+		transport: func(c *tls.Config) *http.Transport { return newTransport(guard, c, connect) }}
+	config := files.Config()
+	e.line.Store(&line{e.transport(config), config})
+	return e, nil
+}
+
+func newTransport(guard *egress.Guard, config *tls.Config, connect time.Duration) *http.Transport {
 	dialer := net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
-	transport := &http.Transport{
+	return &http.Transport{ // Proxy stays nil: the environment's must not see calls that nobody sent it
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := guard.Dial(ctx, dialer, network, address)
 			if err != nil {
@@ -49,30 +76,38 @@ func newEngine(upstream *url.URL, t *TLS, e *Egress, connect time.Duration) (*en
 			}
 			return newCountedConn(conn), nil
 		},
-		TLSClientConfig: config, TLSHandshakeTimeout: connect,
+		TLSClientConfig: config.Clone(), TLSHandshakeTimeout: connect, // a clone, because it adds what HTTP/2 needs
 		ForceAttemptHTTP2: true, DisableCompression: true,
 		MaxIdleConns: maxIdleConns, MaxIdleConnsPerHost: maxIdleConns, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
-	return &engine{transport: transport, scheme: upstream.Scheme, host: authority(upstream)}, nil
 }
 
-// Origin is scheme and authority of an external system, as it knows itself from the calls of the sidecar.
-func Origin(upstream *url.URL) string { return upstream.Scheme + "://" + authority(upstream) }
-
-// authority is the host in the one form that everybody who signs it agrees on: lower case, without the scheme's own
-// port (RFC 9421 section 2.2.3). It is sent like that, too.
-func authority(u *url.URL) string {
-	host := strings.ToLower(u.Host)
-	own := ":80"
-	if u.Scheme == "https" {
-		own = ":443"
+// current are the connections to use. When the TLS files have changed these are new ones; those in use end with their
+// exchanges.
+func (e *engine) current() *line {
+	now := time.Now().UnixNano()
+	if !e.files.follows() || now-e.looked.Load() < int64(lookAtFiles) || !e.looking.TryLock() {
+		return e.line.Load()
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(host, own), ":")
+	defer e.looking.Unlock()
+	e.looked.Store(now)
+	before, config := e.line.Load(), e.files.Config()
+	if config == before.config || e.closed {
+		return before
+	}
+	e.line.Store(&line{e.transport(config), config})
+	before.CloseIdleConnections()
+	return e.line.Load()
 }
 
 // close lets go of idle connections; those in use end with their exchanges.
-func (e *engine) close() { e.transport.CloseIdleConnections() }
+func (e *engine) close() {
+	e.looking.Lock()
+	defer e.looking.Unlock()
+	e.closed = true
+	e.line.Load().CloseIdleConnections()
+}
 
 // sending is one attempt under way, seen from the connection it uses.
 type sending struct {
@@ -85,12 +120,13 @@ type sending struct {
 	again    bool // net/http was about to send the request a second time by itself
 	answered bool // a response has begun
 	refused  bool // the external system said that it did not process the request
+	rejected bool // it refused the client's certificate, which it looks at before any request
 	unknown  bool // the connection does not count: assume that bytes left
 }
 
 // sent reports whether a byte of the request left for the external system. Only a certain no is a no.
 func (s *sending) sent() bool {
-	return s.answered || s.again || !s.refused && (s.unknown || s.conn != nil && s.conn.written.Load() != s.before)
+	return s.answered || s.again || !s.refused && !s.rejected && (s.unknown || s.conn != nil && s.conn.written.Load() != s.before)
 }
 
 // gotConn is called before anything is written to the connection. A second connection after a first that took bytes is
@@ -128,40 +164,6 @@ func (s *sending) got1xx(status int, header textproto.MIMEHeader) error {
 // maxStale bounds how many closing connections one attempt may stumble over.
 const maxStale = 3
 
-// What net/http says of a request that HTTP/2 did not process, also not in part: a GOAWAY that leaves its stream out, a
-// refused stream (RFC 9113 sections 6.8 and 8.7), and a connection that was closing before it could be used, which
-// surfaces as a body that cannot be rewound. None of these errors is exported. The whole text is compared, and never
-// a part: other errors quote what the external system sent.
-const (
-	cannotRetry    = "http2: Transport: cannot retry err ["
-	afterWritten   = "] after Request.Body was written; define Request.GetBody to avoid this error"
-	leftOut        = "http2: Transport received Server's graceful shutdown GOAWAY"
-	notUsable      = "http2: client conn not usable"
-	refusedStream  = "stream error: stream ID "
-	refusedByPeer  = "; REFUSED_STREAM; received from peer"
-	cannotRewind   = "net/http: cannot rewind body after connection loss"
-	streamIDDigits = "0123456789"
-)
-
-func (s *sending) refusedUnprocessed(err error) bool {
-	text := err.Error()
-	if text == cannotRewind {
-		return true
-	}
-	if !s.multiple {
-		return false
-	}
-	if inner, ok := strings.CutPrefix(text, cannotRetry); ok {
-		text, _ = strings.CutSuffix(inner, afterWritten)
-	}
-	if text == leftOut || text == notUsable {
-		return true
-	}
-	id, ok := strings.CutPrefix(text, refusedStream)
-	id, whole := strings.CutSuffix(id, refusedByPeer)
-	return ok && whole && strings.Trim(id, streamIDDigits) == ""
-}
-
 // errEnded is the error of a connection that took the request and ended without an answer.
 var errEnded = fmt.Errorf("the connection ended without an answer: %w", io.EOF)
 
@@ -169,13 +171,14 @@ var errEnded = fmt.Errorf("the connection ended without an answer: %w", io.EOF)
 // before a byte was written, or that refuses the request unprocessed, is replaced at once: nothing happened, so this
 // is not a retry.
 func (e *engine) roundTrip(ctx context.Context, stop context.CancelFunc, x *Exchange) (*http.Response, *sending, error) {
+	connections := e.current()
 	for n := 0; ; n++ {
 		s := &sending{x: x, stop: stop}
 		trace := &httptrace.ClientTrace{GotConn: s.gotConn}
 		if x.Inform != nil {
 			trace.Got1xxResponse = s.got1xx
 		}
-		resp, err := e.transport.RoundTrip(e.request(httptrace.WithClientTrace(ctx, trace), &x.attempt))
+		resp, err := connections.RoundTrip(e.request(httptrace.WithClientTrace(ctx, trace), &x.attempt))
 		if err == nil {
 			s.answered = true
 			return resp, s, nil
@@ -183,9 +186,9 @@ func (e *engine) roundTrip(ctx context.Context, stop context.CancelFunc, x *Exch
 		if s.again {
 			return nil, s, errEnded
 		}
-		s.refused = s.refusedUnprocessed(err)
+		s.refused, s.rejected = s.refusedUnprocessed(err), !s.reused && refusesOurs(err)
 		if n == maxStale || ctx.Err() != nil || !x.attempt.Body.Buffered() || !s.refused && (!s.reused || s.sent()) {
-			return nil, s, err
+			return nil, s, e.party.explain(err)
 		}
 	}
 }

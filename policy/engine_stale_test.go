@@ -15,8 +15,8 @@ import (
 // connection fails too, as on a socket whose peer has answered with a reset: what net/http may still put into a
 // connection it has not yet learned to be closed never leaves.
 func watchReads(e *engine) <-chan struct{} {
-	closed, dial := make(chan struct{}, 100), e.transport.DialContext
-	e.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+	closed, dial := make(chan struct{}, 100), e.line.Load().DialContext
+	e.line.Load().DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
@@ -56,8 +56,8 @@ func TestAConnectionThatTakesNoByteIsReplacedAtOnce(t *testing.T) {
 		u := upstream.Script(t, upstream.OK(""), upstream.OK("made"))
 		r := newRig(t, u.URL(), quick(retryOff))
 		var first *watchedConn
-		dial := r.host.engine.transport.DialContext
-		r.host.engine.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dial := r.host.engine.line.Load().DialContext
+		r.host.engine.line.Load().DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dial(ctx, network, address)
 			if counted, ok := conn.(*countedConn); ok && first == nil {
 				first = &watchedConn{Conn: counted.Conn, closed: make(chan struct{}, 1)}

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"crypto/sha256"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -24,7 +23,6 @@ type Host struct {
 	settings HostSettings
 	connect  units.Duration
 	upstream string
-	tlsFiles [sha256.Size]byte
 	budget   *budget
 	tokens   *oauth.Sources
 	engine   *engine
@@ -50,13 +48,14 @@ type HostConfig struct {
 	Shared   *shared.Client // nil: limits are this sidecar's alone
 	// BreakerChanged is told of every change of the breaker's state. It is called with the breaker locked.
 	BreakerChanged func(id *Identity, change BreakerChange)
+	// TLSKept is told when changed TLS files cannot be used, so that those of before stay, and with nil when they can.
+	TLSKept func(id *Identity, why error)
 }
 
 // NewHost builds the state of one external system, taking from earlier (which may be nil) what is still right. It
 // changes nothing of earlier, so a configuration that fails later leaves no trace.
 func NewHost(c HostConfig, earlier *Host) (*Host, error) {
-	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String(),
-		tlsFiles: c.Settings.Host.TLS.digest()}
+	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String()}
 	if earlier != nil {
 		h.budget, h.live, h.tokens = earlier.budget, earlier.live, earlier.tokens
 	} else {
@@ -65,14 +64,22 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 	h.Breaker = deriveBreaker(c, earlier)
 	h.Limiter = deriveLimiter(c, earlier)
 	if earlier != nil && earlier.connect == h.connect && earlier.upstream == h.upstream &&
-		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && earlier.tlsFiles == h.tlsFiles && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
+		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
 		h.engine = earlier.engine
 		return h, nil
 	}
-	engine, err := newEngine(c.Upstream, h.settings.TLS, h.settings.Egress, h.connect.D())
+	kept := func(why error) {
+		if c.TLSKept != nil {
+			c.TLSKept(c.Identity, why)
+		}
+	}
+	engine, err := newEngine(c.Upstream, &h.settings, h.connect.D(), kept)
 	h.engine = engine
 	return h, err
 }
+
+// StaleTLS says why the TLS files of before are still in use; "" when those of now are.
+func (h *Host) StaleTLS() string { return h.engine.files.Failed() }
 
 // deriveBreaker keeps a breaker whose settings are the same; one that was open stays open under new settings.
 func deriveBreaker(c HostConfig, earlier *Host) *Guard {

@@ -1,20 +1,11 @@
 package policy
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"net/url"
-	"os"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
@@ -125,40 +116,22 @@ func TestTheLastAttemptIsRemembered(t *testing.T) {
 	}
 }
 
-// A reload takes a certificate that was renewed in place, although the configuration is the same.
-func TestAReloadTakesChangedTLSFiles(t *testing.T) {
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	renew := func(serial int64) {
-		if err := os.WriteFile(ca, selfSigned(t, serial), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+// Renewed files are followed without a reload, and a reload keeps what follows them.
+func TestAReloadKeepsWhatFollowsTheTLSFiles(t *testing.T) {
+	d := newTLSDir(t, newPKI(t, "one").pem(), nil, nil)
 	settings := func() *Settings {
 		s := testSettings()
-		s.Host.TLS = &TLS{CA: secret.Ref("file:" + ca)}
+		s.Host.TLS = &TLS{CA: d.ref("ca")}
 		return s
 	}
-	renew(1)
 	h := testHost(t, "https://erp.test", settings())
+	before := h.engine.current()
+	d.write("ca", newPKI(t, "two").pem())
 	if next := derive(t, h, settings(), "https://erp.test"); next.engine != h.engine {
-		t.Error("the same file made new connections")
+		t.Error("a reload without a change made new connections")
 	}
-	renew(2)
-	if next := derive(t, h, settings(), "https://erp.test"); next.engine == h.engine {
+	h.engine.looked.Store(0)
+	if h.engine.current() == before {
 		t.Error("the renewed file was not taken")
 	}
-}
-
-func selfSigned(t *testing.T, serial int64) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

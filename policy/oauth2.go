@@ -73,7 +73,7 @@ func (w within) Warn(path, message string)  { w.Report.Warn(w.prefix+path, messa
 
 // client compiles the settings.
 func (o *OAuth2) client() (*oauth.Client, error) {
-	config, err := o.TLS.Client()
+	files, err := o.TLS.Follow(nil)
 	if err != nil {
 		return nil, fmt.Errorf("auth.oauth2: %w", err)
 	}
@@ -87,10 +87,10 @@ func (o *OAuth2) client() (*oauth.Client, error) {
 	}
 	identity := "the system's"
 	if o.TLS != nil {
-		identity = fmt.Sprintf("%s %x", o.TLS.ServerName, o.TLS.digest())
+		identity = fmt.Sprintf("%s %s %v %s", o.TLS.ServerName, o.TLS.MinVersion, o.TLS.Pins, files.digest())
 	}
 	return oauth.NewClient(oauth.ClientConfig{TokenURL: o.TokenURL, Scopes: o.Scopes, Audience: o.Audience, Resource: o.Resource,
-		InBody: o.AuthStyle == "post", Timeout: o.Timeout.D(), TLS: config, Control: control}, identity), nil
+		InBody: o.AuthStyle == "post", Timeout: o.Timeout.D(), TLS: files.Config(), Control: control}, identity), nil
 }
 
 // tokenEgress checks addresses at dial as for an external system. The adapter's own egress is not asked: the token

@@ -49,7 +49,7 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 		err = t.failed(ctx, x, err, total)
 		cancel()
 		record.Error = attemptError(err)
-		t.live.failed(record.Error)
+		t.live.failed(failureText(err))
 		return nil, err
 	}
 	record.Status = resp.Status

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -134,7 +135,9 @@ func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps, chan
 		before = earlier.byName[c.Name].host
 	}
 	var err error
-	if a.host, err = policy.NewHost(policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, Shared: deps.Shared, BreakerChanged: changed}, before); err != nil {
+	config := policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, Shared: deps.Shared, BreakerChanged: changed,
+		TLSKept: func(id *policy.Identity, why error) { logKeptTLS(deps.Log, id, why) }}
+	if a.host, err = policy.NewHost(config, before); err != nil {
 		return nil, err
 	}
 	if a.chain, err = policy.Compile(c.Settings, a.host, deps); err != nil {
@@ -147,6 +150,14 @@ func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps, chan
 		}
 	}
 	return a, nil
+}
+
+func logKeptTLS(log *slog.Logger, id *policy.Identity, why error) {
+	if why == nil {
+		log.Info("changed TLS files are used again", "adapter_id", id.ID)
+		return
+	}
+	log.Warn("changed TLS files cannot be used; the earlier ones stay in use", "adapter_id", id.ID, "error", why.Error())
 }
 
 // abandon gives back what a snapshot that is not going to be used has built.

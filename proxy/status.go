@@ -75,6 +75,9 @@ func (a *adapter) status(letters int) AdapterStatus {
 	} else if check.Message == oldToken {
 		check.Message += ": " + a.host.OldToken()
 	}
+	if why := a.host.StaleTLS(); why != "" {
+		check.Message = strings.TrimPrefix(check.Message+"; "+why, "; ")
+	}
 	out := AdapterStatus{Name: a.identity.Name, ID: a.identity.ID, Version: a.identity.Version, Upstream: a.identity.Origin + a.identity.Base,
 		Listen: a.listen, Health: check.Status, Message: check.Message, Breaker: BreakerStatus{State: "off"},
 		InFlight: a.host.InFlight(), OpenLetter: letters, Secrets: a.secrets()}
@@ -99,6 +102,9 @@ func (a *adapter) check() HealthCheck {
 	failure := a.host.LastFailure()
 	if failure != "" {
 		c.Status, c.Message = "warn", "the last attempt failed: "+failure
+	}
+	if failure == "" && a.host.StaleTLS() != "" {
+		c.Status, c.Message = "warn", "changed TLS files cannot be used; the earlier ones are in use"
 	}
 	if a.host.OldToken() != "" {
 		c.Status, c.Message = "warn", oldToken

@@ -156,4 +156,3 @@ func TestZonesAreKeptOutOfTheJudgement(t *testing.T) {
 		t.Error("a zone hides what a translator makes of an address")
 	}
 }
-
