@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,9 +23,9 @@ type KafkaConfig struct {
 	// 1.5 times the largest body; Kafka's default of 1 MiB is too small for bodies of 1 MiB. Its cleanup.policy is
 	// delete: compaction would keep one letter of each correlation id.
 	Topic   string
-	TLS     *tls.Config   // nil: none
-	Login   *KafkaLogin   // nil: none
-	Timeout time.Duration // the longest one Send, or one step of a read, may take; default 15 s
+	TLS     func() *tls.Config // asked at each new connection, so that changed files are followed; nil: none
+	Login   *KafkaLogin        // nil: none
+	Timeout time.Duration      // the longest one Send, or one step of a read, may take; default 15 s
 }
 
 // KafkaLogin is a SASL login.
@@ -57,7 +58,7 @@ func (c *KafkaConfig) options() ([]kgo.Opt, error) {
 		kgo.DisableClientMetrics(), // tell brokers nothing about this process
 	}
 	if c.TLS != nil {
-		options = append(options, kgo.DialTLSConfig(c.TLS))
+		options = append(options, kgo.Dialer(c.dial))
 	}
 	if c.Login != nil {
 		mechanism, err := c.Login.mechanism()
@@ -67,6 +68,12 @@ func (c *KafkaConfig) options() ([]kgo.Opt, error) {
 		options = append(options, kgo.SASL(mechanism))
 	}
 	return options, nil
+}
+
+// dial connects with TLS as its files are now.
+func (c *KafkaConfig) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: min(kafkaDialTimeout, c.Timeout)}, Config: c.TLS()}
+	return d.DialContext(ctx, network, address)
 }
 
 // kafkaBackoff is the pause before another try. It is short, because the client looks at a context only between tries;

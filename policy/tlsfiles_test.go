@@ -145,3 +145,36 @@ func TestWithoutFilesNothingIsFollowed(t *testing.T) {
 		}
 	}
 }
+
+// A resumed session is not verified again, but its pins are.
+func TestPinsAreCheckedWhenASessionIsResumed(t *testing.T) {
+	p := newPKI(t, "authority")
+	address := strings.TrimPrefix(serveTLS(t, &tls.Config{Certificates: []tls.Certificate{p.pair()}}), "https://")
+	sessions := tls.NewLRUClientSessionCache(1)
+	connect := func(pins ...string) (resumed bool, err error) {
+		t.Helper()
+		c, err := (&TLS{CA: pemFile(t, "ca.pem", p.pem()), Pins: pins}).Client()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = c.Clone()
+		c.ClientSessionCache = sessions
+		conn, err := tls.Dial("tcp", address, c)
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+		_, _ = conn.Read(make([]byte, 1000)) // the ticket comes before the answer
+		return conn.ConnectionState().DidResume, nil
+	}
+	if _, err := connect(pinOf(p.cert)); err != nil {
+		t.Fatal(err)
+	}
+	if resumed, err := connect(pinOf(p.cert)); err != nil || !resumed {
+		t.Errorf("resumed %v, %v", resumed, err)
+	}
+	if _, err := connect(pinOf(newPKI(t, "another").cert)); err == nil || !strings.Contains(err.Error(), "no pin matches") {
+		t.Errorf("a session was resumed past the pins: %v", err)
+	}
+}

@@ -71,8 +71,8 @@ func (p *process) kafkaConfig(c *config.Kafka) (dlq.KafkaConfig, error) {
 	out := dlq.KafkaConfig{Brokers: c.Brokers, Topic: c.Topic}
 	if c.TLS != nil {
 		var err error
-		if out.TLS, err = c.TLS.Client(); err != nil {
-			return out, fmt.Errorf("dlq.kafka.%w", err)
+		if out.TLS, err = p.follow(c.TLS, "dlq.kafka"); err != nil {
+			return out, err
 		}
 	}
 	if c.SASL != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 
 	"github.com/fsm-integrations/sidecar/internal/accepted"
@@ -9,6 +10,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/shared"
+	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // openShared starts to use the Redis that the sidecars of the application share. A Redis that does not answer is no
@@ -40,8 +42,8 @@ func (p *process) redisConfig(c *config.Redis) (shared.Config, error) {
 		}
 	}
 	if c.TLS != nil {
-		if out.TLS, err = c.TLS.Client(); err != nil {
-			return out, fmt.Errorf("redis.%w", err)
+		if out.TLS, err = p.follow(c.TLS, "redis"); err != nil {
+			return out, err
 		}
 	}
 	return out, nil
@@ -55,6 +57,21 @@ func (p *process) sharing(c *config.Redis) accepted.Sharing {
 	return accepted.Sharing{Client: p.shared, MaxBytes: int(c.MaxAccepted), MaxAnswer: int(c.MaxOutcome), TookOver: func(from string, exchanges int) {
 		p.log.Warn("accepted exchanges of a sidecar that is gone were taken over", "from", from, "exchanges", exchanges)
 	}}
+}
+
+// follow reads the files of a TLS block, and again when they have changed.
+func (p *process) follow(t *policy.TLS, block string) (func() *tls.Config, error) {
+	files, err := t.Follow(func(why error) {
+		if why == nil {
+			p.log.Info("changed TLS files are used again", "of", block)
+			return
+		}
+		p.log.Warn("changed TLS files cannot be used; the earlier ones stay in use", "of", block, "error", why.Error())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s.%w", block, err)
+	}
+	return files.Config, nil
 }
 
 func (p *process) reveal(ref secret.Ref) (string, error) {

@@ -110,7 +110,7 @@ func TestKafkaWithTLSAndLogin(t *testing.T) {
 	trusting := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	letter := []*dlq.Letter{{ID: "a", State: dlq.Dead}}
 	send := func(secure *tls.Config, mechanism, password string) error {
-		c := dlq.KafkaConfig{Brokers: []string{server.secure}, Topic: "secure", TLS: secure, Timeout: 5 * time.Second,
+		c := dlq.KafkaConfig{Brokers: []string{server.secure}, Topic: "secure", TLS: func() *tls.Config { return secure }, Timeout: 5 * time.Second,
 			Login: &dlq.KafkaLogin{Mechanism: mechanism, Username: "sidecar", Password: func() (string, error) { return password, nil }}}
 		sink := openKafkaSink(t, c)
 		if err := sink.Send(t.Context(), letter); err != nil {

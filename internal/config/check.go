@@ -69,6 +69,9 @@ func (r *resolver) checkAdapter(a *Adapter, w adapterShape, n *node, s *scope) {
 		}
 		a.Upstream = u
 	}
+	if at := n.get("tls"); a.Upstream != nil && a.Upstream.Scheme == "http" && at != nil && a.Settings.Host.TLS != nil {
+		r.warnings.add(at, s.path+".tls", "does nothing: the upstream is called by http, without TLS")
+	}
 	r.checkAutoReplay(a.Settings, s)
 }
 

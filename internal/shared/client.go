@@ -14,6 +14,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +41,7 @@ type Config struct {
 	Password func() (string, error)
 	// SentinelUsername and SentinelPassword are for the sentinels themselves, read once.
 	SentinelUsername, SentinelPassword string
-	TLS                                *tls.Config // nil: none
+	TLS                                func() *tls.Config // asked at each new connection, so that changed files are followed; nil: none
 	// Prefix begins every key; sidecars with the same prefix and Redis share their state.
 	Prefix string
 	// Budget is the longest any one command may take; default DefaultBudget.
@@ -92,7 +93,7 @@ func Open(c Config) (*Client, error) {
 func (c Config) options() *redis.UniversalOptions {
 	longest := max(unhurried, c.Budget)
 	o := &redis.UniversalOptions{
-		Addrs: c.Addresses, MasterName: c.MasterName, IsClusterMode: c.Cluster, TLSConfig: c.TLS,
+		Addrs: c.Addresses, MasterName: c.MasterName, IsClusterMode: c.Cluster,
 		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		Username:   c.Username,
 		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, // or it retries on its own and waits past every deadline
@@ -102,6 +103,9 @@ func (c Config) options() *redis.UniversalOptions {
 		Protocol: 2, DisableIdentity: true, // one round trip to set up a connection
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+	if c.TLS != nil {
+		o.Dialer = c.dialer(longest)
+	}
 	if c.Password != nil {
 		o.CredentialsProviderContext = func(context.Context) (string, string, error) {
 			password, err := c.Password()
@@ -109,6 +113,14 @@ func (c Config) options() *redis.UniversalOptions {
 		}
 	}
 	return o
+}
+
+// dialer connects with TLS as its files are now; longest bounds the handshake too.
+func (c Config) dialer(longest time.Duration) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: longest, KeepAlive: 5 * time.Minute}, Config: c.TLS()}
+		return d.DialContext(ctx, network, address)
+	}
 }
 
 func (c Config) proberOptions() *redis.UniversalOptions {
