@@ -115,6 +115,8 @@ func fixed(before *Snapshot, doc *config.Document) error {
 	}
 	was := before.document
 	switch {
+	case was.Listen.AdminToken != doc.Listen.AdminToken:
+		return errors.New("listen.admin_token cannot name another secret while the sidecar runs; restart it (a new token under the same name is followed)")
 	case was.Listen.Admin != doc.Listen.Admin, was.Listen.Probes != doc.Listen.Probes:
 		return errors.New("listen.admin and listen.probes cannot change while the sidecar runs; restart it")
 	case !reflect.DeepEqual(was.DLQ, doc.DLQ):

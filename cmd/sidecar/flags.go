@@ -2,12 +2,15 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"os/user"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fsm-integrations/sidecar/internal/admin"
+	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
 const (
@@ -17,13 +20,15 @@ const (
 
 // door is how a command reaches the admin listener of a running sidecar.
 type door struct {
-	app     *app
-	address string
+	app       *app
+	address   string
+	tokenFile string
 }
 
-// flags registers --admin for c and its children.
+// flags registers --admin and --admin-token-file for c and its children.
 func (d *door) flags(c *cobra.Command) {
-	c.PersistentFlags().StringVar(&d.address, "admin", "", "`ADDR` of the sidecar's admin listener (default SIDECAR_ADMIN, else "+defaultAdmin+")")
+	c.PersistentFlags().StringVar(&d.address, "admin", "", "`ADDR` of the sidecar's admin listener or unix:/path of its socket (default SIDECAR_ADMIN, else "+defaultAdmin+")")
+	c.PersistentFlags().StringVar(&d.tokenFile, "admin-token-file", "", "`FILE` of the token the sidecar wants, if it does (default the token in SIDECAR_ADMIN_TOKEN)")
 }
 
 func (d *door) client(cmd *cobra.Command) (*admin.Client, error) {
@@ -32,7 +37,21 @@ func (d *door) client(cmd *cobra.Command) (*admin.Client, error) {
 	if err != nil {
 		return nil, usagef(cmd, "--admin or SIDECAR_ADMIN: %s", err)
 	}
+	token, err := d.token()
+	if err != nil {
+		return nil, usagef(cmd, "--admin-token-file: %s", err)
+	}
+	c.Present(token)
 	return c, nil
+}
+
+// token is what to show to the sidecar; empty when there is none. It is never an argument: those are seen by every user
+// of the machine.
+func (d *door) token() (secret.Value, error) {
+	if d.tokenFile == "" {
+		return secret.NewValue([]byte(strings.TrimSpace(d.app.getenv("SIDECAR_ADMIN_TOKEN")))), nil
+	}
+	return secret.NewResolver().Resolve(context.Background(), secret.Ref("file:"+d.tokenFile))
 }
 
 // author is who a change is put down to.

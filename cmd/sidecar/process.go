@@ -36,6 +36,7 @@ type process struct {
 	file     string
 	level    *slog.LevelVar
 	log      *slog.Logger
+	audit    *slog.Logger // takes every line, whatever the level
 	metrics  *telemetry.Metrics
 	secrets  *secret.Resolver
 	sealer   *seal.Sealer // nil: nothing is sealed
@@ -70,6 +71,7 @@ func start(doc *config.Document, logs io.Writer) (*process, error) {
 	p := &process{file: doc.File, level: new(slog.LevelVar), secrets: secret.NewResolver(), expired: make(chan struct{}), closed: make(chan struct{})}
 	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
 	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
+	p.audit = telemetry.NewLogger(logs, new(slog.LevelVar), doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
 	p.metrics = telemetry.NewMetrics(currentBuild().Version, currentBuild().Commit)
 	if err := p.openStores(doc); err != nil {
 		p.closeStores()
@@ -143,11 +145,10 @@ func (p *process) open(doc *config.Document) error {
 // listen serves the operator's side: admin and probes. They answer before the application's side does, so that a
 // probe can tell starting from gone.
 func (p *process) listen(doc *config.Document, probes http.Handler) error {
-	host, _, err := net.SplitHostPort(doc.Listen.Admin)
+	door, err := p.door(doc)
 	if err != nil {
 		return fmt.Errorf("listen.admin: %w", err)
 	}
-	door := admin.New(admin.Config{Controller: p.server, Letters: p.letters, Sink: p.readSink(doc), Log: p.log, Reload: p.reload, Hosts: []string{host}})
 	if p.admin, p.adminAddr, err = p.serve(doc.Listen.Admin, door); err != nil {
 		return fmt.Errorf("listen.admin: %w", err)
 	}
@@ -158,12 +159,31 @@ func (p *process) listen(doc *config.Document, probes http.Handler) error {
 	return nil
 }
 
+// door is the handler of the admin listener.
+func (p *process) door(doc *config.Document) (http.Handler, error) {
+	c := admin.Config{Controller: p.server, Letters: p.letters, Sink: p.readSink(doc), Log: p.log, Audit: p.audit, Reload: p.reload}
+	if !strings.HasPrefix(doc.Listen.Admin, admin.UnixScheme) {
+		host, _, err := net.SplitHostPort(doc.Listen.Admin)
+		if err != nil {
+			return nil, err
+		}
+		c.Hosts = []string{host}
+	}
+	if ref := doc.Listen.AdminToken; ref != "" {
+		c.Token = func(ctx context.Context) (secret.Value, error) { return p.secrets.Resolve(ctx, ref) }
+		if _, err := c.Token(context.Background()); err != nil {
+			p.log.Error("listen.admin_token cannot be read: admin refuses every request until it can", "error", err.Error())
+		}
+	}
+	return admin.New(c), nil
+}
+
 func (p *process) serve(address string, h http.Handler) (*http.Server, net.Addr, error) {
-	socket, err := net.Listen("tcp", address)
+	socket, err := admin.Listen(address)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: adminHeaderTimeout, ErrorLog: telemetry.Library(p.log)}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: adminHeaderTimeout, ConnContext: admin.ConnContext, ErrorLog: telemetry.Library(p.log)}
 	go func() {
 		if err := s.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error("listener stopped", "address", address, "error", err.Error())

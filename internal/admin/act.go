@@ -30,6 +30,8 @@ func (s *server) order(r *http.Request) (order, error) {
 	return o, err
 }
 
+const unknownName = "unknown"
+
 // cleanName keeps the name of whoever asks fit for a log line and the audit of a letter.
 func cleanName(who string) string {
 	who = strings.TrimSpace(strings.Map(func(c rune) rune {
@@ -39,22 +41,12 @@ func cleanName(who string) string {
 		return c
 	}, who))
 	if who == "" {
-		return "unknown"
+		return unknownName
 	}
 	if runes := []rune(who); len(runes) > 64 {
 		who = string(runes[:64])
 	}
 	return who
-}
-
-// audit leaves one line for everything that was asked to change something.
-func (s *server) audit(r *http.Request, who, action, object, outcome string, err error) {
-	args := []any{"audit", true, "who", who, "action", action, "object", object, "remote", r.RemoteAddr}
-	if err != nil {
-		s.Log.Warn("admin action", append(args, "outcome", "failed", "error", err)...)
-		return
-	}
-	s.Log.Info("admin action", append(args, "outcome", outcome)...)
 }
 
 // replay sends a letter again. It goes on to its end when the client goes away: half a replay would leave an outcome
@@ -80,7 +72,7 @@ func (s *server) replay(r *http.Request) (any, error) {
 	case o.Force:
 		action = "replay with force"
 	}
-	s.audit(r, o.Who, action, id, strings.TrimSuffix(result.Result+": "+result.Reason, ": "), err)
+	s.audit(r, o.Who, event{action, id, result.Result, result.Reason}, err)
 	return result, err
 }
 
@@ -100,7 +92,7 @@ func (s *server) discard(r *http.Request) (any, error) {
 	if err = s.discardable(id); err == nil {
 		err = s.Letters.Discard(context.WithoutCancel(r.Context()), id, o.Who)
 	}
-	s.audit(r, o.Who, "discard", id, "discarded", err)
+	s.audit(r, o.Who, event{action: "discard", object: id, outcome: "discarded"}, err)
 	return Done{Object: id, Outcome: "discarded"}, err
 }
 
@@ -125,7 +117,7 @@ func (s *server) breaker(r *http.Request) (any, error) {
 		return nil, refuse(http.StatusNotFound, "a breaker can be told to open, close or reset")
 	}
 	err = s.Controller.SetBreaker(name, action)
-	s.audit(r, o.Who, "breaker "+string(action), name, "done", err)
+	s.audit(r, o.Who, event{action: "breaker " + string(action), object: name, outcome: "done"}, err)
 	return Done{Object: name, Outcome: string(action), Breaker: s.breakerOf(name)}, err
 }
 
@@ -148,7 +140,7 @@ func (s *server) reload(r *http.Request) (any, error) {
 		return nil, refuse(http.StatusNotImplemented, "this sidecar has no configuration file to read again")
 	}
 	err = s.Reload(context.WithoutCancel(r.Context()))
-	s.audit(r, o.Who, "reload", "configuration", "loaded", err)
+	s.audit(r, o.Who, event{action: "reload", object: "configuration", outcome: "loaded"}, err)
 	if err != nil {
 		p := refuse(http.StatusUnprocessableEntity, "the configuration was not taken; the sidecar goes on with the one it has")
 		p.Faults = strings.Split(strings.TrimSpace(err.Error()), "\n")

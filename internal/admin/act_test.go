@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func TestReplayPassesItsOptions(t *testing.T) {
 	if w.Code != 200 || !slices.Equal(world.replayed, []proxy.ReplayOptions{{Who: "ann", Run: "night", Force: true, DryRun: true}}) {
 		t.Errorf("%d %s %+v", w.Code, w.Body, world.replayed)
 	}
-	if s := world.log.String(); !strings.Contains(s, `audit=true who=ann action="dry run of a replay" object=a`) || !strings.Contains(s, "outcome=replayed") {
+	if s := world.log.String(); !strings.Contains(s, `msg=audit who=ann via=192.0.2.1:1234 auth=none action="dry run of a replay" object=a outcome=replayed`) {
 		t.Errorf("audit: %s", s)
 	}
 }
@@ -31,7 +32,7 @@ func TestReplayThatWasSentIsNotCalledFailed(t *testing.T) {
 	if s := w.Body.String(); w.Code != 200 || !strings.Contains(s, `"result":"replayed","status":201,"reason":"this could not be written`) || strings.Contains(s, "/var") {
 		t.Errorf("%d %s", w.Code, s)
 	}
-	if s := world.log.String(); !strings.Contains(s, "no space left") || !strings.Contains(s, `outcome="replayed: this could not`) {
+	if s := world.log.String(); !strings.Contains(s, "no space left") || !strings.Contains(s, `outcome=replayed reason="this could not`) {
 		t.Errorf("log: %s", s)
 	}
 }
@@ -39,19 +40,55 @@ func TestReplayThatWasSentIsNotCalledFailed(t *testing.T) {
 func TestEverythingThatChangesLeavesAnAuditLine(t *testing.T) {
 	fails := func(context.Context) error { return errors.New("a fault") }
 	for target, want := range map[string]string{
-		"/api/v1/letters/a/replay":           `action=replay object=a`,
-		"/api/v1/letters/zz/replay":          `action=replay object=zz remote=192.0.2.1:1234 outcome=failed`,
-		"/api/v1/letters/a/discard":          `action=discard object=a remote=192.0.2.1:1234 outcome=discarded`,
-		"/api/v1/letters/zz/discard":         `outcome=failed`,
-		"/api/v1/breakers/sales-system/open": `action="breaker open" object=sales-system remote=192.0.2.1:1234 outcome=done`,
-		"/api/v1/breakers/nobody/open":       `action="breaker open" object=nobody remote=192.0.2.1:1234 outcome=failed`,
-		"/api/v1/reload":                     `action=reload object=configuration remote=192.0.2.1:1234 outcome=failed`,
+		"/api/v1/letters/a/replay":              `who=ann via=192.0.2.1:1234 auth=none action=replay object=a outcome=replayed request="POST /api/v1/letters/a/replay"`,
+		"/api/v1/letters/zz/replay":             `who=ann via=192.0.2.1:1234 auth=none action=replay object=zz outcome=failed`,
+		"/api/v1/letters/a/discard":             `action=discard object=a outcome=discarded`,
+		"/api/v1/letters/zz/discard":            `action=discard object=zz outcome=failed`,
+		"/api/v1/breakers/sales-system/open":    `action="breaker open" object=sales-system outcome=done`,
+		"/api/v1/breakers/nobody/open":          `action="breaker open" object=nobody outcome=failed`,
+		"/api/v1/breakers/sales-system/smash":   `who=unknown via=192.0.2.1:1234 auth=none action=breaker object="" outcome=refused`,
+		"/api/v1/reload":                        `action=reload object=configuration outcome=failed reason="a fault"`,
+		"/api/v1/adopt?from=kafka":              `action=adopt object="" outcome=refused`,
+		"/api/v1/letters/a/discard?\nmsg=audit": `action=discard object=a outcome=discarded request="POST /api/v1/letters/a/discard"`,
 	} {
 		world := newWorld()
-		ask(world.handler(fails), "POST", target, `{"who":"ann"}`)
-		if s := world.log.String(); strings.Count(s, "audit=true who=ann") != 1 || !strings.Contains(s, want) {
+		ask(world.handler(fails), "POST", strings.ReplaceAll(target, "\n", "%0a"), `{"who":"ann"}`)
+		if s := world.log.String(); strings.Count(s, "msg=audit") != 1 || !strings.Contains(s, want) {
 			t.Errorf("%s: %s", target, s)
 		}
+	}
+	for body, name := range map[string]string{"{": "127.0.0.1:9901", "{}": "evil.example"} { // a broken body, a foreign Host
+		world := newWorld()
+		ask(world.handler(nil), "POST", "/api/v1/letters/a/discard", body, host(name))
+		if s := world.log.String(); strings.Count(s, "msg=audit") != 1 || !strings.Contains(s, "outcome=refused") {
+			t.Errorf("%s to %s: %s", body, name, s)
+		}
+	}
+}
+
+// The whole of a letter holds what the application sent, which may be about people; a list of letters does not.
+func TestWhoReadsALetterIsAudited(t *testing.T) {
+	world := newWorld()
+	ask(world.handler(nil), "GET", "/api/v1/letters", "")
+	ask(world.handler(nil), "GET", "/api/v1/letters/zz", "")
+	if s := world.log.String(); strings.Contains(s, "audit") {
+		t.Errorf("nothing was shown: %s", s)
+	}
+	ask(world.handler(nil), "GET", "/api/v1/letters/b", "")
+	if s := world.log.String(); strings.Count(s, "msg=audit") != 1 || !strings.Contains(s, "action=show object=b outcome=shown") {
+		t.Errorf("log: %s", s)
+	}
+}
+
+// Whoever sets the log's level must not switch off the audit.
+func TestTheAuditHasALogOfItsOwn(t *testing.T) {
+	world := newWorld()
+	var audit logBuffer
+	quiet := slog.New(slog.NewTextHandler(&world.log, &slog.HandlerOptions{Level: slog.LevelError}))
+	h := New(Config{Controller: world, Letters: world, Log: quiet, Audit: slog.New(slog.NewTextHandler(&audit, nil))})
+	ask(h, "POST", "/api/v1/letters/a/discard", "{}")
+	if world.log.String() != "" || !strings.Contains(audit.String(), "msg=audit") {
+		t.Errorf("log %q, audit %q", world.log.String(), audit.String())
 	}
 }
 

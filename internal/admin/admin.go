@@ -1,10 +1,11 @@
 // Package admin is the operator's side door: a JSON API on a listener of its own, the read-only probes, and the
 // client the commands use.
 //
-// The door has no password: whoever can open a connection to its address may use it, so it listens on loopback. What
-// it must keep out is a browser on the same machine that some other site has taken by the hand: a foreign Host (DNS
-// rebinding), a foreign Origin, and a form that posts without having been asked (cross-site request forgery). The
-// guard in front of every route refuses these. Everything that changes something leaves an audit line in the log.
+// Whoever can open a connection to the door's address may use it, unless it wants a token: so it listens on loopback or
+// on a Unix socket of its own user. What it must keep out is a browser on the same machine that some other site has taken
+// by the hand: a foreign Host (DNS rebinding), a foreign Origin, and a form that posts without having been asked
+// (cross-site request forgery). The guard in front of every route refuses these. Everything that changes something, or
+// shows what an application sent, leaves an audit line in the log.
 package admin
 
 import (
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/proxy"
 )
 
@@ -40,8 +42,11 @@ type Config struct {
 	Letters    Letters
 	Sink       *Sink // nil: letters are not forwarded
 	Log        *slog.Logger
-	Hosts      []string                    // names in the Host field accepted beside localhost and loopback addresses
-	Reload     func(context.Context) error // nil: reloading answers 501; an error is the faults, one a line
+	Audit      *slog.Logger // takes every line, whatever the level of Log; nil: Log
+	// Token is asked at each request for what it must carry as Authorization: Bearer; nil: none is wanted.
+	Token  func(context.Context) (secret.Value, error)
+	Hosts  []string                    // names in the Host field accepted beside localhost and loopback addresses
+	Reload func(context.Context) error // nil: reloading answers 501; an error is the faults, one a line
 }
 
 type server struct{ Config }
@@ -52,18 +57,23 @@ type answer func(*http.Request) (any, error)
 type route struct {
 	method, path, help string
 	answer             answer
+	action             string // of the audit, for what changes something
+	open               bool   // needs no token: holds nothing that is not public, such as the parts of a page
 }
 
 // New returns the handler of the admin listener. A replay may take as long as a call's total timeout, so a server
 // that runs it must not have a shorter write timeout.
 func New(c Config) http.Handler {
+	if c.Audit == nil {
+		c.Audit = c.Log
+	}
 	s := &server{c}
 	mux := http.NewServeMux()
 	routes := s.routes()
 	for _, r := range routes {
 		mux.Handle(r.path, s.serve(r))
 	}
-	mux.Handle("/{$}", s.serve(route{method: http.MethodGet, answer: index(routes)}))
+	mux.Handle("/{$}", s.serve(route{method: http.MethodGet, answer: index(routes), open: true}))
 	mux.Handle("/", s.serve(route{answer: func(r *http.Request) (any, error) {
 		return nil, refuse(http.StatusNotFound, "there is nothing here; GET / lists what there is")
 	}}))
@@ -71,15 +81,21 @@ func New(c Config) http.Handler {
 }
 
 func (s *server) routes() []route {
+	get := func(path, help string, a answer) route {
+		return route{method: http.MethodGet, path: path, help: help, answer: a}
+	}
+	post := func(path, help, action string, a answer) route {
+		return route{method: http.MethodPost, path: path, help: help, answer: a, action: action}
+	}
 	return []route{
-		{http.MethodGet, "/api/v1/status", "adapters, breakers, limiters, spool, last reload", s.status},
-		{http.MethodGet, "/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= tried= untried= from= limit= after=", s.letters},
-		{http.MethodGet, "/api/v1/letters/{id}", "one letter, whole", s.letter},
-		{http.MethodPost, "/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "run": "", "who": ""}`, s.replay},
-		{http.MethodPost, "/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, s.discard},
-		{http.MethodPost, "/api/v1/adopt", `take letters over from the sink: ?from=kafka and as for letters {"ids": [], "dry_run": false, "who": ""}`, s.adopt},
-		{http.MethodPost, "/api/v1/breakers/{adapter}/{action}", `open, close or reset: {"who": ""}`, s.breaker},
-		{http.MethodPost, "/api/v1/reload", `read the configuration again: {"who": ""}`, s.reload},
+		get("/api/v1/status", "adapters, breakers, limiters, spool, last reload", s.status),
+		get("/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= tried= untried= from= limit= after=", s.letters),
+		get("/api/v1/letters/{id}", "one letter, whole", s.letter),
+		post("/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "run": "", "who": ""}`, "replay", s.replay),
+		post("/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, "discard", s.discard),
+		post("/api/v1/adopt", `take letters over from the sink: ?from=kafka and as for letters {"ids": [], "dry_run": false, "who": ""}`, "adopt", s.adopt),
+		post("/api/v1/breakers/{adapter}/{action}", `open, close or reset: {"who": ""}`, "breaker", s.breaker),
+		post("/api/v1/reload", `read the configuration again: {"who": ""}`, "reload", s.reload),
 	}
 }
 

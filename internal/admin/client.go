@@ -8,9 +8,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/proxy"
 )
 
@@ -20,20 +22,31 @@ const readTimeout = 30 * time.Second
 // Client calls the admin API of a running sidecar. Its errors are *Unreachable when there is none, and *Problem when
 // the sidecar said no.
 type Client struct {
-	address string
+	address string // as it is shown
+	base    string // of URLs
 	hint    string
+	token   secret.Value
 	http    *http.Client
 }
 
-// NewClient returns a client of the sidecar at address, host:port. hint ends the message of *Unreachable and says
+// NewClient returns a client of the sidecar at address, host:port or unix: and a path. hint ends the message of *Unreachable and says
 // how to name another address.
 func NewClient(address, hint string) (*Client, error) {
+	if path, ok := strings.CutPrefix(address, UnixScheme); ok {
+		if path == "" {
+			return nil, fmt.Errorf("%q names no socket, such as unix:/run/sidecar/admin.sock", address)
+		}
+		return &Client{address: address, base: "http://localhost", hint: hint, http: direct("unix", path)}, nil
+	}
 	dialled, err := Address(address)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{address: dialled, hint: hint, http: direct()}, nil
+	return &Client{address: dialled, base: "http://" + dialled, hint: hint, http: direct("tcp", dialled)}, nil
 }
+
+// Present makes the client show a token to a sidecar that wants one.
+func (c *Client) Present(token secret.Value) { c.token = token }
 
 // Status asks for the state of the sidecar.
 func (c *Client) Status(ctx context.Context) (s proxy.Status, err error) {
@@ -98,13 +111,16 @@ func (c *Client) post(ctx context.Context, path string, o order, into any) error
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.address+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	request.GetBody = nil // or net/http may send a replay twice when a connection breaks
 	request.Header.Set(CLIHeader, "1")
 	request.Header.Set("Content-Type", "application/json")
+	if !c.token.Empty() {
+		request.Header.Set("Authorization", "Bearer "+string(c.token.Reveal()))
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return c.unreachable(err)

@@ -22,6 +22,7 @@ func TestHostMustBeOurs(t *testing.T) {
 		"127.0.0.1:9901": 200, "127.9.9.9": 200, "[::1]:9901": 200, "[::ffff:127.0.0.1]:80": 200, "localhost:1": 200, "LOCALHOST": 200,
 		"localhost.:9901": 200, "ops.example.com": 200, "OPS.example.com:9901": 200,
 		"": 403, "evil.example": 403, "127.0.0.1.evil.example:9901": 403, "localhost.evil.example": 403, "10.0.0.7:9901": 403,
+		"127.0.0.1]": 403, "[127.0.0.1]": 403, "[localhost]:1": 403, "::1": 403, "localhost:9901@evil.example": 403, "localhost:x": 403, "[::1": 403, "[::1]x": 403,
 		"0.0.0.0:9901": 403, "169.254.169.254": 403, "ops.example.com.evil.example": 403, "[fe80::1]:9901": 403,
 	} {
 		w := ask(newWorld().handler(nil), "GET", "/api/v1/status", "", host(name))

@@ -63,5 +63,9 @@ func (s *server) letters(r *http.Request) (any, error) {
 }
 
 func (s *server) letter(r *http.Request) (any, error) {
-	return s.Letters.Get(r.PathValue("id"))
+	l, err := s.Letters.Get(r.PathValue("id"))
+	if err == nil { // what an application sent may be about people
+		s.audit(r, unknownName, event{action: "show", object: l.ID, outcome: "shown"}, nil)
+	}
+	return l, err
 }

@@ -60,10 +60,13 @@ func Address(s string) (string, error) {
 
 // direct is a client that goes straight to the address it is given: through no proxy of the environment, and nowhere
 // else when it is redirected.
-func direct() *http.Client {
+func direct(network, address string) *http.Client {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:       (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, address)
+			},
 			DisableKeepAlives: true, // a command makes few calls, and a fresh connection cannot be a stale one
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -83,7 +86,7 @@ func Ready(ctx context.Context, address, hint string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	response, err := direct().Do(request)
+	response, err := direct("tcp", dialled).Do(request)
 	if err != nil {
 		return false, &Unreachable{Address: dialled, Hint: hint, Err: err}
 	}

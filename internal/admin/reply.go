@@ -34,16 +34,25 @@ func refuse(status int, detail string) *Problem {
 	return &Problem{Type: blank, Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
-// serve checks the method, asks for the answer and writes it.
+// serve checks token and method, asks for the answer and writes it.
 func (s *server) serve(rt route) http.Handler {
+	give := rt.answer
+	if rt.action != "" {
+		give = s.audited(rt, give)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := s.withoutToken(r, rt); p != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="integration sidecar"`)
+			writeProblem(w, p)
+			return
+		}
 		if !allowed(rt.method, r.Method) {
 			w.Header().Set("Allow", rt.method)
 			writeProblem(w, refuse(http.StatusMethodNotAllowed, "this needs "+rt.method))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		v, err := rt.answer(r)
+		v, err := give(r)
 		if err != nil {
 			writeProblem(w, s.explain(r, err))
 			return

@@ -113,6 +113,6 @@ func (s *server) adoptOne(r *http.Request, l *dlq.Letter, o order) (proxy.Replay
 	case !ok:
 		return proxy.ReplayResult{ID: l.ID, Result: kept}, nil
 	}
-	s.audit(r, o.Who, "adopt", l.ID, adopted, nil)
+	s.audit(r, o.Who, event{action: "adopt", object: l.ID, outcome: adopted}, nil)
 	return proxy.ReplayResult{ID: l.ID, Result: adopted}, nil
 }

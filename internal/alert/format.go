@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -43,7 +44,7 @@ func (c Config) labels(g Group) map[string]string {
 
 // statusPage is where the alerts come from.
 func (c Config) statusPage() string {
-	if c.Admin == "" {
+	if c.Admin == "" || strings.HasPrefix(c.Admin, "unix:") {
 		return ""
 	}
 	return (&url.URL{Scheme: "http", Host: c.Admin, Path: "/"}).String()

@@ -10,6 +10,7 @@ package config
 import (
 	"net/url"
 
+	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/policy"
 )
@@ -51,10 +52,11 @@ type Operation struct {
 
 // Listen are the addresses of the sidecar, each host:port with an IP address, localhost or nothing as host.
 type Listen struct {
-	Proxy            string `yaml:"proxy" default:"127.0.0.1:8080" doc:"Every adapter under /<adapter name>/…, or by Host field."`
-	Admin            string `yaml:"admin" default:"127.0.0.1:9901" doc:"Status page, letters, breakers: loopback only, unless allow_remote_admin."`
-	Probes           string `yaml:"probes" default:":9902" doc:"/metrics, /livez, /readyz and /health: read-only, for kubelet and Prometheus."`
-	AllowRemoteAdmin bool   `yaml:"allow_remote_admin" default:"false" doc:"Let admin listen beyond loopback. Whoever reaches it can read and replay letters."`
+	Proxy            string     `yaml:"proxy" default:"127.0.0.1:8080" doc:"Every adapter under /<adapter name>/…, or by Host field."`
+	Admin            string     `yaml:"admin" default:"127.0.0.1:9901" doc:"Status page, letters, breakers: loopback only, unless allow_remote_admin; or unix:/path of a socket that only the sidecar's user may use."`
+	AdminToken       secret.Ref `yaml:"admin_token" doc:"What requests to admin must carry as Authorization: Bearer, as a secret reference. Empty: nothing."`
+	Probes           string     `yaml:"probes" default:":9902" doc:"/metrics, /livez, /readyz and /health: read-only, for kubelet and Prometheus."`
+	AllowRemoteAdmin bool       `yaml:"allow_remote_admin" default:"false" doc:"Let admin listen beyond loopback, which needs admin_token. Whoever has it can read and replay letters, and it travels unencrypted."`
 }
 
 // Telemetry are logs and spans.

@@ -183,5 +183,6 @@ func TestAFaultInDefaultsIsReportedOnce(t *testing.T) {
 }
 
 func TestRemoteAdminCanBeAllowed(t *testing.T) {
-	parse(t, minimal+"listen: { admin: \":9901\", allow_remote_admin: true }\n")
+	parse(t, minimal+"listen: { admin: \":9901\", allow_remote_admin: true, admin_token: file:/run/secrets/admin }\n")
+	parse(t, minimal+"listen: { admin: unix:/run/sidecar/admin.sock }\n")
 }

@@ -36,7 +36,11 @@ func (r *resolver) listeners(doc *Document) []listener {
 		}
 	}
 	add(doc.Listen.Proxy, "listen", "proxy")
-	add(doc.Listen.Admin, "listen", "admin")
+	if path, ok := strings.CutPrefix(doc.Listen.Admin, "unix:"); ok {
+		r.checkSocket(path)
+	} else {
+		add(doc.Listen.Admin, "listen", "admin")
+	}
 	add(doc.Listen.Probes, "listen", "probes")
 	for _, a := range doc.Adapters {
 		if a.Listen != "" {
@@ -44,6 +48,18 @@ func (r *resolver) listeners(doc *Document) []listener {
 		}
 	}
 	return out
+}
+
+// maxSocketPath leaves room in the 107 bytes the kernel takes: the socket is made in a folder beside its place.
+const maxSocketPath = 90
+
+func (r *resolver) checkSocket(path string) {
+	switch {
+	case !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/"):
+		r.blockFault("listen", "is not unix: and an absolute path, such as unix:/run/sidecar/admin.sock", "admin")
+	case len(path) > maxSocketPath:
+		r.blockFault("listen", "names a path longer than "+strconv.Itoa(maxSocketPath)+" bytes, which a socket cannot have", "admin")
+	}
 }
 
 func parseListener(address string) (listener, string) {
@@ -80,7 +96,10 @@ func (r *resolver) checkListeners(doc *Document, all []listener) {
 	for i, l := range all {
 		if l.path == "listen.admin" && !doc.Listen.AllowRemoteAdmin && !l.addr.IsLoopback() {
 			r.faults.add(l.set, l.path, quote(doc.Listen.Admin)+" is not a loopback address, and whoever reaches admin can read and replay letters; "+
-				"listen on 127.0.0.1, or set listen.allow_remote_admin: true if the network keeps strangers out")
+				"listen on 127.0.0.1 or a Unix socket, or set listen.allow_remote_admin: true and listen.admin_token if the network keeps strangers out")
+		}
+		if l.path == "listen.admin" && doc.Listen.AllowRemoteAdmin && !l.addr.IsLoopback() {
+			r.checkRemoteAdmin(doc)
 		}
 		for _, other := range all[:i] {
 			if !l.collides(other) {
@@ -93,6 +112,15 @@ func (r *resolver) checkListeners(doc *Document, all []listener) {
 			r.faults.add(at.set, at.path, "listens on port "+strconv.Itoa(l.port)+" as "+with.path+" does; give each its own port")
 		}
 	}
+}
+
+// checkRemoteAdmin wants a token of strangers, and says that the way is open to listeners.
+func (r *resolver) checkRemoteAdmin(doc *Document) {
+	if doc.Listen.AdminToken == "" {
+		r.blockFault("listen", "lets whoever reaches admin read and replay letters; set listen.admin_token too", "allow_remote_admin")
+		return
+	}
+	r.warnings.add(r.place("listen", "admin"), "listen.admin", "is plain HTTP: whoever can listen on the network reads the token and the letters; prefer loopback or a Unix socket behind kubectl exec or port-forward")
 }
 
 // collides reports whether both cannot be bound. Port 0 is a free one each time.
