@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 )
 
@@ -38,22 +39,25 @@ func (s *server) audit(r *http.Request, who string, e event, err error) {
 	if t, ok := r.Context().Value(trailKey{}).(*trail); ok {
 		t.left = true
 	}
-	log := s.Audit.Info
 	if err != nil {
-		e.outcome, e.reason, log = "failed", err.Error(), s.Audit.Warn
+		e.outcome, e.reason = "failed", err.Error()
 		if _, ok := errors.AsType[*Problem](err); ok {
 			e.outcome = "refused"
 		}
 	}
 	auth := "none"
-	if s.Token != nil {
+	if ok, _ := s.authorised(r); ok {
 		auth = "token"
 	}
 	args := []any{"who", who, "via", via(r), "auth", auth, "action", e.action, "object", e.object, "outcome", e.outcome}
 	if e.reason != "" {
 		args = append(args, "reason", cut(e.reason, maxReason))
 	}
-	log("audit", append(args, "request", cut(r.Method+" "+r.URL.Path, maxReason))...)
+	level := slog.LevelInfo
+	if e.outcome == "refused" || e.outcome == "failed" {
+		level = slog.LevelWarn
+	}
+	s.Audit.Log(r.Context(), level, "audit", append(args, "request", cut(r.Method+" "+r.URL.Path, maxReason))...)
 }
 
 const maxReason = 300 // characters
