@@ -11,6 +11,7 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /src/docs/licenses.md /licenses.md
 COPY --from=build /out/sidecar /sidecar
 COPY --from=build --chown=65532:65532 /out/spool /var/lib/sidecar/dlq
 USER 65532:65532

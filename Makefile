@@ -8,15 +8,20 @@ FUZZTIME ?= 20s
 IMAGE   ?= integration-sidecar:$(VERSION)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOLICENSES  := github.com/google/go-licenses@v1.6.0
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+# Tools of their own, so that the project's go.mod does not carry them.
+TOOLS := $(CURDIR)/bin/tools
 
 # The race detector needs a C compiler on Linux; without one the tests still run, and say so.
 RACE := $(if $(shell command -v $${CC:-cc}),-race,)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test e2e bench lint fuzz image schema
+.PHONY: help demo run build test e2e bench lint vuln licenses sbom fuzz image schema
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## see the whole product work on this machine, with no other server (under a minute)
 	@CGO_ENABLED=0 go run ./cmd/sidecar demo
@@ -40,13 +45,27 @@ bench: ## measure the sidecar beside nginx, HAProxy and httputil in one run
 	go run ./bench
 	go test -run '^$$' -bench . -benchmem ./policy
 
-lint: ## gofmt, go vet, staticcheck, import directions
+lint: ## gofmt, go vet, staticcheck, import directions, the modules' checksums
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags e2e ./e2e/... ./bench
 	go run $(STATICCHECK) ./...
 	go run $(STATICCHECK) -tags e2e ./e2e/... ./bench
-	go test -count 1 -run Import ./cmd/sidecar
+	go mod tidy -diff
+	go mod verify
+	go test -count 1 -run 'Import|Licences' ./cmd/sidecar
+
+vuln: ## known vulnerabilities of what the binary calls (needs the network: it fetches the Go vulnerability database)
+	go run $(GOVULNCHECK) ./...
+
+licenses: ## write docs/licenses.md anew: licences of all that is linked into the binary
+	GOBIN=$(TOOLS) go install $(GOLICENSES)
+	CGO_ENABLED=0 GOOS=linux $(TOOLS)/go-licenses report ./cmd/sidecar --template docs/licenses.tpl >$(TOOLS)/licenses.md
+	mv $(TOOLS)/licenses.md docs/licenses.md
+
+sbom: ## what the binary is made of, as CycloneDX, in bin/sidecar.cdx.json
+	GOBIN=$(TOOLS) go install $(CYCLONEDX)
+	CGO_ENABLED=0 GOOS=linux $(TOOLS)/cyclonedx-gomod app -json -licenses -output bin/sidecar.cdx.json -main cmd/sidecar .
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@set -e; for package in $$(go list ./...); do \
@@ -58,5 +77,5 @@ fuzz: ## every fuzz target for FUZZTIME each
 schema: ## write config.schema.json and the golden files anew
 	go test ./internal/config -update
 
-image: ## the container image
+image: sbom ## the container image, and its bill of materials in bin/
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .

@@ -140,7 +140,8 @@ func TestAChangeThatLeavesTheSameMarkIsSeen(t *testing.T) {
 func TestWithoutFilesNothingIsFollowed(t *testing.T) {
 	for _, settings := range []*TLS{nil, {}, {ServerName: "x", MinVersion: "1.3"}} {
 		f, err := settings.Follow(nil)
-		if err != nil || f.follows() || f.Config() != f.Config() || f.Config().InsecureSkipVerify || f.Config().KeyLogWriter != nil {
+		c := f.Config()
+		if err != nil || f.follows() || c != f.Config() || c.InsecureSkipVerify || c.KeyLogWriter != nil {
 			t.Errorf("%+v: %v", settings, err)
 		}
 	}
