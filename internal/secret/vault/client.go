@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/fsm-integrations/sidecar/internal/egress"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 )
 
@@ -45,7 +46,8 @@ func never(context.Context, *http.Response, error) (bool, error) { return false,
 // began it, and serve the next one. It is HTTP/1.1, whose connection ends with a request that got no answer; one of HTTP/2
 // that leads nowhere any more would be used again and again.
 func newTransport(c Config) *http.Transport {
-	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * c.Timeout}).DialContext, TLSClientConfig: c.TLS,
+	dialer := &net.Dialer{Timeout: 2 * c.Timeout, ControlContext: egress.Control} // never to a cloud's metadata
+	return &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: c.TLS,
 		TLSHandshakeTimeout: 2 * c.Timeout, MaxIdleConns: fetchesAtOnce, MaxIdleConnsPerHost: fetchesAtOnce,
 		IdleConnTimeout: 90 * time.Second}
 }
