@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"internal/groupcommit/pages"},
 	{"internal/egress", "internal/groupcommit", "internal/seal", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
 	{"internal/problem", "internal/oauth", "internal/secret/vault", "internal/signature"},
-	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/telemetry"},
+	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/jsonbody", "internal/telemetry"},
 	{"policy"},
 	{"internal/config"},
 	{"proxy"},

@@ -16,6 +16,8 @@ const (
 	ContentTypeNotAllowed  Kind = "content-type-not-allowed"
 	BodyTooLarge           Kind = "body-too-large"
 	SchemaViolation        Kind = "schema-violation"
+	TransformFailed        Kind = "transform-failed"
+	VersionMismatch        Kind = "adapter-version-mismatch"
 	KeyRequired            Kind = "idempotency-key-required"
 	KeyInFlight            Kind = "idempotency-in-flight"
 	OutcomeUnknown         Kind = "outcome-unknown"
@@ -49,6 +51,7 @@ const (
 	TypeTimeout        ErrorType = "timeout"
 	TypeCircuitOpen    ErrorType = "circuit_open"
 	TypeOutcomeUnknown ErrorType = "outcome_unknown"
+	TypePartialFailure ErrorType = "partial_failure"
 	TypeCredentials    ErrorType = "credentials"
 	TypeIdempotency    ErrorType = "idempotency"
 	TypeCanceled       ErrorType = "canceled"
@@ -58,7 +61,7 @@ const (
 // ErrorTypes lists every error type, so that metrics can resolve their handles at load.
 func ErrorTypes() []ErrorType {
 	return []ErrorType{TypeValidation, TypeClientError, TypeRateLimited, TypeServerError, TypeNetwork, TypeTimeout,
-		TypeCircuitOpen, TypeOutcomeUnknown, TypeCredentials, TypeIdempotency, TypeCanceled, TypeInternal}
+		TypeCircuitOpen, TypeOutcomeUnknown, TypePartialFailure, TypeCredentials, TypeIdempotency, TypeCanceled, TypeInternal}
 }
 
 // Entry is what the table says of a kind.
@@ -78,6 +81,8 @@ var table = []Entry{
 	{ContentTypeNotAllowed, 415, "The content type is not allowed", false, TypeValidation, "http_request_denied"},
 	{BodyTooLarge, 413, "The request body is too large", false, TypeValidation, "http_request_denied"},
 	{SchemaViolation, 422, "The request body does not match the schema", false, TypeValidation, "http_request_denied"},
+	{TransformFailed, 422, "The body could not be transformed", false, TypeValidation, "http_request_denied"}, // 502 when it is the response's
+	{VersionMismatch, 412, "The adapter has another version", false, TypeValidation, "http_request_denied"},
 	{KeyRequired, 400, "An idempotency key is required", false, TypeIdempotency, "http_request_denied"},
 	{KeyInFlight, 409, "A call with this idempotency key is still in flight", true, TypeIdempotency, "http_request_denied"},
 	{OutcomeUnknown, 409, "The outcome of an earlier call with this key is unknown", false, TypeOutcomeUnknown, "http_request_denied"},

@@ -17,14 +17,14 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// The kinds and statuses of section 5 of the contract, the loop that its Via field makes possible, and what can go wrong
-// with accepted exchanges.
+// The kinds and statuses of section 5 of the contract, the loop that its Via field makes possible, what can go wrong
+// with accepted exchanges, with transformations, and with versions.
 var contractStatus = map[Kind]int{
 	"no-adapter": 404, "invalid-request": 400, "method-not-allowed": 405, "content-type-not-allowed": 415, "body-too-large": 413, "schema-violation": 422,
 	"idempotency-key-required": 400, "idempotency-in-flight": 409, "outcome-unknown": 409, "idempotency-key-reused": 422, "rate-limited": 429, "circuit-open": 503,
 	"credentials-unavailable": 503, "idempotency-store-unavailable": 503, "draining": 503, "upstream-unreachable": 502, "bad-upstream-response": 502,
 	"upstream-timeout": 504, "total-timeout": 504, "internal": 500, "loop-detected": 508,
-	"spool-unavailable": 503, "exchange-not-found": 404,
+	"spool-unavailable": 503, "exchange-not-found": 404, "transform-failed": 422, "adapter-version-mismatch": 412,
 }
 
 func TestTheKindsAreTheContracts(t *testing.T) {
