@@ -14,8 +14,6 @@ func TestLaterFeaturesAreRefusedByRunAlone(t *testing.T) {
 	t.Parallel()
 	const upstream = "http://127.0.0.1:1"
 	for name, c := range map[string]struct{ key, top, dlq, policy string }{
-		"transform":     {key: "transform", policy: "transform: { request: .order }"},
-		"schema":        {key: "schema", policy: "validate: { schema: file:order.json }"},
 		"health checks": {key: "health", policy: "health: { path: /healthz, interval: 10s }"},
 	} {
 		t.Run(name, func(t *testing.T) {

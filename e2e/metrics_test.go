@@ -61,7 +61,7 @@ var label = regexp.MustCompile(`[{,]([a-z_]+)="([^"]*)"`)
 // wantPoorLabels fails the test when a label could grow without bound.
 func wantPoorLabels(t *testing.T, m Metrics) {
 	t.Helper()
-	types := []string{"validation", "client_error", "rate_limited", "server_error", "network", "timeout", "circuit_open", "outcome_unknown",
+	types := []string{"validation", "client_error", "rate_limited", "server_error", "network", "timeout", "circuit_open", "outcome_unknown", "partial_failure",
 		"credentials", "idempotency", "canceled", "internal"}
 	for series := range m {
 		if strings.Contains(series, "canary") {

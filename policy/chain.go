@@ -42,12 +42,27 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 	if s.Async() && d.Accepted == nil {
 		return nil, errors.New("delivery: there is no store of accepted exchanges")
 	}
+	schema, err := conform(s)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := newVerdict(s.Classify)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := transform(s, verdict)
+	if err != nil {
+		return nil, err
+	}
 	stages := []Stage{
 		// Once per exchange.
 		observe(s, h, d.Metrics.Adapter(h.Identity.ID), d.Log),
 		deadLetter(s, h.Identity, d.Letters),
 		stamp(s),
+		pin(h.Identity),
 		validate(s),
+		schema,
+		programs,
 		identify(s, h.Identity),
 		accept(s, h.Identity, d.Accepted),
 		idempotent(s, d.Keys),
@@ -56,6 +71,7 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 		renewToken(s.Auth),
 		limitStage(h),
 		breakStage(h),
+		marked(verdict),
 		credentials(s.Auth, h, d.Secrets),
 		token,
 		signature,

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,62 @@ func BenchmarkChainToUpstream(b *testing.B) {
 	u := upstream.Always(b, upstream.JSON(200, `{"ok":true}`))
 	r := newRig(b, u.URL(), quick(allPolicies))
 	benchmark(b, r, r.next)
+}
+
+// BenchmarkChainWithContract measures the chain without a network once more with a schema and both programs, over an order
+// of 1 KiB, beside the same call without them: what they cost is the difference.
+func BenchmarkChainWithContract(b *testing.B) {
+	order := []byte(`{"orderId":"o-1","lines":[` + strings.Repeat(`{"sku":"part-000001","quantity":12,"price":12.50,"note":"as agreed"},`, 13) + `{"sku":"x","quantity":1}]}`)
+	answer := []byte(`{"result":{"id":"o-1","state":"accepted","lines":14},"errors":[]}`)
+	schema := checked(b, `{"type":"object","required":["orderId","lines"],"properties":{"orderId":{"type":"string"},"lines":{"type":"array",
+		"items":{"type":"object","required":["sku","quantity"],"properties":{"sku":{"type":"string"},"quantity":{"type":"integer","minimum":1},"price":{"type":"number"}}}}}}`)
+	for _, c := range []struct {
+		name  string
+		edits []func(*Settings)
+	}{
+		{"off", nil}, {"schema", []func(*Settings){schema}}, {"request", []func(*Settings){transforming("{order: .orderId, items: .lines}", "")}},
+		{"response", []func(*Settings){transforming("", ".result")}}, {"classify", []func(*Settings){judging(".errors | length > 0", "partial_failure")}},
+		{"all", []func(*Settings){schema, transforming("{order: .orderId, items: .lines}", ".result"), judging(".errors | length > 0", "partial_failure")}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r := newRig(b, "", quick(append(c.edits, honoured)...))
+			next := contractChain(b, r, quick(append(c.edits, honoured)...), answer)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := next(benchCall(r, order)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// contractChain is a chain whose end answers at once.
+func contractChain(b *testing.B, r *rig, s *Settings, answer []byte) Next {
+	b.Helper()
+	verdict, err := newVerdict(s.Classify)
+	if err != nil {
+		b.Fatal(err)
+	}
+	programs, err := transform(s, verdict)
+	if err != nil {
+		b.Fatal(err)
+	}
+	schema, err := conform(s)
+	if err != nil {
+		b.Fatal(err)
+	}
+	next := Next(func(x *Exchange) (*wire.Response, error) {
+		x.Attempts = append(x.Attempts, dlq.Attempt{Number: 1, Status: 200, Sent: true})
+		return &wire.Response{Status: 200, Fields: wire.Fields{{Name: "Content-Type", Value: "application/json"}}, Content: answer}, nil
+	})
+	for _, stage := range []Stage{marked(verdict), breakStage(r.host), attempts(s, r.host), keyStages(s, r.host.Identity, r.keys), programs, schema, validate(s),
+		pin(r.host.Identity), stamp(s), deadLetter(s, r.host.Identity, r.spool), observe(s, r.host, r.deps.Metrics.Adapter("bench"), r.deps.Log)} {
+		if stage != nil {
+			next = stage(next)
+		}
+	}
+	return next
 }
 
 func benchmark(b *testing.B, r *rig, next Next) {

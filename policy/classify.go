@@ -27,6 +27,8 @@ const (
 	BreakerOpen              // refused by the breaker
 	LocalLimit               // refused by our rate limit
 	ClientGone               // the application went away
+	Partial                  // a success of which the body says that some of it failed (classify)
+	Garbled                  // a success that transform.response could not make anything of
 	KeyUnknown               // an earlier call with the key has no known outcome
 	Refused                  // any other answer of ours: validation, credentials, idempotency, draining, internal
 	classes
@@ -52,6 +54,9 @@ type judgement struct {
 //
 // A final 4xx counts as a success of the breaker: the external system is there and answered. What asks us to come
 // later (408, 425, 429) says nothing about its health.
+//
+// A partial failure is never tried again, not even where keys are honoured: the provider would repeat its answer, or
+// the part that succeeded.
 var judgements = [classes]judgement{
 	Success:     {"", success, "", problem.TypeNone},
 	ClientError: {"", success, "", problem.TypeClientError},
@@ -65,6 +70,8 @@ var judgements = [classes]judgement{
 	BreakerOpen: {"", neutral, "circuit_open", problem.TypeCircuitOpen},
 	LocalLimit:  {"", neutral, "", problem.TypeRateLimited},
 	ClientGone:  {"", neutral, "", problem.TypeCanceled},
+	Partial:     {"", success, "partial_failure", problem.TypePartialFailure},
+	Garbled:     {"", success, "", problem.TypeServerError},
 	KeyUnknown:  {"", neutral, "outcome_unknown", problem.TypeOutcomeUnknown},
 	Refused:     {"", neutral, "", problem.TypeInternal},
 }
@@ -73,6 +80,14 @@ var judgements = [classes]judgement{
 func classify(resp *wire.Response, err error) Class {
 	if err != nil {
 		return classifyError(err)
+	}
+	switch resp.Outcome {
+	case wire.PartialFailure:
+		return Partial
+	case wire.ServerError:
+		return ServerError
+	case wire.ClientError:
+		return ClientError
 	}
 	switch s := resp.Status; {
 	case s < 400:
@@ -108,6 +123,13 @@ func classifyError(err error) Class {
 		return BreakerOpen
 	case problem.RateLimited:
 		return LocalLimit
+	case problem.TransformFailed:
+		switch p.ErrorType() { // else it is the application's request
+		case problem.TypePartialFailure:
+			return Partial
+		case problem.TypeServerError:
+			return Garbled
+		}
 	case problem.OutcomeUnknown:
 		if p.ErrorType() == problem.TypeOutcomeUnknown { // not an outcome that is known and too large to repeat
 			return KeyUnknown
@@ -133,10 +155,13 @@ func (c Class) unanswered() bool {
 	return false
 }
 
-// storable reports whether a response is an outcome to replay: a success, or a refusal that is final
+// Succeeded reports whether a response is a success, as its status and its body say.
+func Succeeded(resp *wire.Response) bool { return classify(resp, nil) == Success }
+
+// storable reports whether a response is an outcome to replay: a success, also in part, or a refusal that is final
 // (contract section 4; 409 asks the application to resolve a conflict and try again, and 401 is about credentials, which
 // change: the request itself was not processed).
 func storable(resp *wire.Response) bool {
 	class := classify(resp, nil)
-	return class == Success || class == ClientError && resp.Status < 500 && resp.Status != 401 && resp.Status != 409
+	return class == Success || class == Partial || class == ClientError && resp.Status < 500 && resp.Status != 401 && resp.Status != 409
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
-// contractRow is a row of the classification in section 4 of the contract.
+// contractRow is a row of the classification in section 4 of the contract, and of what a body can add to it.
 type contractRow struct {
 	class   Class
 	retry   bool
@@ -30,6 +30,8 @@ var contractRows = []contractRow{
 	{BreakerOpen, false, neutral, true, "circuit_open"},
 	{LocalLimit, false, neutral, false, "rate_limited"},
 	{ClientGone, false, neutral, false, "canceled"},
+	{Partial, false, success, true, "partial_failure"},
+	{Garbled, false, success, false, "server_error"},
 	{KeyUnknown, false, neutral, true, "outcome_unknown"},
 	{Refused, false, neutral, false, "internal"},
 }
@@ -39,7 +41,7 @@ func TestJudgementsAreTheContractsTable(t *testing.T) {
 		t.Fatalf("%d rows here, %d judgements, %d classes", len(contractRows), len(judgements), classes)
 	}
 	retryWords := map[string]bool{"": true, "network": true, "timeout": true, "429": true, "5xx": true}
-	letterWords := map[string]bool{"": true, "network": true, "timeout": true, "429": true, "5xx": true, "circuit_open": true, "outcome_unknown": true}
+	letterWords := map[string]bool{"": true, "network": true, "timeout": true, "429": true, "5xx": true, "circuit_open": true, "outcome_unknown": true, "partial_failure": true}
 	for i, want := range contractRows {
 		got := judgements[want.class]
 		if int(want.class) != i {

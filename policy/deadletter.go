@@ -15,7 +15,7 @@ import (
 
 // DeadLetter says which final failures are kept as letters.
 type DeadLetter struct {
-	On         []string `yaml:"on" default:"network,timeout,429,5xx,circuit_open,outcome_unknown" enum:"network,timeout,429,5xx,circuit_open,outcome_unknown" doc:"Final outcomes that are kept."`
+	On         []string `yaml:"on" default:"network,timeout,429,5xx,circuit_open,outcome_unknown,partial_failure" enum:"network,timeout,429,5xx,circuit_open,outcome_unknown,partial_failure" doc:"Final outcomes that are kept."`
 	Methods    []string `yaml:"methods" default:"POST,PUT,PATCH,DELETE" doc:"Methods whose failures are kept."`
 	AutoReplay bool     `yaml:"auto_replay" default:"false" doc:"Replay letters by themselves when the breaker closes again; only to a provider that honours keys."`
 }
@@ -65,12 +65,15 @@ type keeper struct {
 
 // wants reports whether the outcome is one that is kept.
 func (k *keeper) wants(x *Exchange, resp *wire.Response, err error) bool {
+	if x.Idempotency == "replayed" { // the call that brought this outcome has its letter
+		return false
+	}
 	word := judgements[classify(resp, err)].letter
 	if x.Unknown {
 		word = "outcome_unknown"
 	}
 	if word == "" { // nobody waits for the answer to an accepted exchange: its problem is kept whatever it is
-		return x.Delivery != nil && err != nil && slices.Contains(k.Methods, x.Request.Method)
+		return x.Delivery != nil && err != nil && classify(resp, err) != Garbled && slices.Contains(k.Methods, x.Request.Method)
 	}
 	return slices.Contains(k.On, word) && slices.Contains(k.Methods, x.Request.Method)
 }
@@ -148,6 +151,9 @@ func failureOf(x *Exchange, resp *wire.Response, err error) dlq.Failure {
 		f.Code, f.Message = string(p.Kind), p.Detail
 	case err != nil:
 		f.Code, f.Message = "canceled", "The application went away while the call was under way; its outcome is not known."
+	case resp.Outcome == wire.PartialFailure:
+		f.Code = strconv.Itoa(resp.Status)
+		f.Message = "The external system answered " + f.Code + ", and its body says that some of the call failed (classify.failed_when)."
 	default:
 		f.Code = strconv.Itoa(resp.Status)
 		f.Message = "The external system answered " + f.Code + " to the last attempt."

@@ -36,7 +36,11 @@ func (s *Settings) checkAcceptedLetters(r Report) {
 		r.Fault("dlq", "is off, and delivery is "+s.Delivery+": a call that was answered 202 and then fails would be lost; keep letters, or use sync")
 		return
 	}
-	if missing := without([]string{"network", "timeout", "429", "5xx", "circuit_open", "outcome_unknown"}, s.DeadLetter.On); len(missing) > 0 {
+	needed := []string{"network", "timeout", "429", "5xx", "circuit_open", "outcome_unknown"}
+	if s.Classify != nil && s.Classify.As == string(wire.PartialFailure) {
+		needed = append(needed, "partial_failure")
+	}
+	if missing := without(needed, s.DeadLetter.On); len(missing) > 0 {
 		r.Warn("dlq.on", "leaves out "+strings.Join(missing, ", ")+": a call that was answered 202 (delivery: "+s.Delivery+") and then ends so leaves no letter")
 	}
 	methods := []string{"POST", "PUT", "PATCH", "DELETE"}
@@ -110,16 +114,17 @@ func (x *Exchange) putBack(resp *wire.Response, err error) bool {
 	return false
 }
 
-// Delivered reports whether the external system answered for good: with success, or with a refusal that will not
-// change.
+// Delivered reports whether the external system answered for good: with success, also in part or one that could not be
+// transformed, or with a refusal that will not change.
 func Delivered(resp *wire.Response, err error) bool {
 	class := classify(resp, err)
-	return class == Success || class == ClientError
+	return class == Success || class == ClientError || class == Partial || class == Garbled
 }
 
 // KeyHeld reports whether the key stands for this outcome, so that another call with it must not be sent.
 func (x *Exchange) KeyHeld(resp *wire.Response, err error) bool {
-	return x.Unknown || classify(resp, err) == KeyUnknown || err == nil && storable(resp)
+	class := classify(resp, err)
+	return x.Unknown || class == KeyUnknown || class == Partial || class == Garbled || err == nil && storable(resp)
 }
 
 // Doubtful reports whether something of this try was sent that nobody answered.

@@ -59,6 +59,7 @@ type Exchange struct {
 	LimitLocal   bool               // the limit of this sidecar alone decided, because the shared one could not be asked
 	Idempotency  string             // replayed, stored, in_flight, reused, unknown, store_failed, …: the outcome of the key
 	Unknown      bool               // an attempt was sent and nobody knows what came of it
+	Unjudged     error              // why the response that was passed on could not be looked into, for the log
 	RetriesEnded string             // why a retry that the outcome allowed was not made: budget, deadline, or the kind of what stopped it
 	Accepted     *accepted.Exchange // the exchange is on disk and is delivered later: nothing was sent
 	Preferred    bool               // Accepted, and the application asked for it (RFC 7240)
@@ -69,6 +70,11 @@ type Exchange struct {
 	StoreError   error              // of the store of keys, for the log
 	TokenError   error              // why the access token that was sent could not be renewed yet, for the log
 	SpoolError   error              // of the spool, for the log
+
+	document any    // the request body as JSON, while it is looked into
+	decoded  bool   // document is there; null is one
+	outgoing []byte // what is sent in place of the request body; nil when that is sent as it is
+	pinned   bool   // the application asked for a version of the adapter
 
 	attempt    wire.Request // the private copy of the attempt under way: credentials and signatures go here
 	signedAt   int64        // Unix seconds of the last signature
@@ -138,6 +144,7 @@ func (x *Exchange) NewLetterID() string {
 func (x *Exchange) beginAttempt() {
 	x.attempt = x.Request
 	x.attempt.Fields = x.Request.Fields.Clone(4)
+	x.dress()
 }
 
 // Remaining is the time left of the whole exchange.

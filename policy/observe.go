@@ -118,7 +118,7 @@ func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err err
 	}
 	o.count(x, kind)
 	o.countDelivery(x, resp, err)
-	if !x.Again && kind != problem.TypeNone {
+	if !x.Again && kind != problem.TypeNone || x.Unjudged != nil {
 		level = slog.LevelWarn
 	}
 	if kind == problem.TypeInternal || x.LetterLost {
@@ -246,7 +246,7 @@ func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Du
 	for _, e := range [...]struct {
 		name string
 		err  error
-	}{{"error", err}, {"store_error", x.StoreError}, {"spool_error", x.SpoolError}, {"token_error", x.TokenError}} {
+	}{{"error", err}, {"store_error", x.StoreError}, {"spool_error", x.SpoolError}, {"token_error", x.TokenError}, {"unjudged", x.Unjudged}} {
 		if e.err != nil {
 			attrs = append(attrs, slog.String(e.name, e.err.Error()))
 		}

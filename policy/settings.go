@@ -1,6 +1,9 @@
 package policy
 
-import "github.com/fsm-integrations/sidecar/internal/units"
+import (
+	"github.com/fsm-integrations/sidecar/internal/jsonbody"
+	"github.com/fsm-integrations/sidecar/internal/units"
+)
 
 // Settings are the effective policies of one adapter or operation, after inheritance. A nil policy is off.
 //
@@ -31,6 +34,7 @@ type Call struct {
 	Retry       *Retry       `yaml:"retry" default:"on" doc:"Retries with exponential backoff."`
 	Validate    *Validate    `yaml:"validate" default:"off" doc:"What the application may send."`
 	Transform   *Transform   `yaml:"transform" default:"off" doc:"jq programs over JSON bodies."`
+	Classify    *Classify    `yaml:"classify" default:"off" doc:"Failures that only the body of a response tells of."`
 	DeadLetter  *DeadLetter  `yaml:"dlq" default:"on" doc:"Which final failures are kept as letters."`
 	Reconcile   *Reconcile   `yaml:"reconcile" default:"off" doc:"How the provider is asked whether a call of unknown outcome took effect."`
 	Delivery    string       `yaml:"delivery" default:"sync" enum:"sync,async,on_request" doc:"sync answers with the outcome; async answers a write 202 once it is on disk, and delivers it later; on_request does that for calls with Prefer: respond-async."`
@@ -49,6 +53,13 @@ type HostSettings struct {
 type Report interface {
 	Fault(path, message string)
 	Warn(path, message string)
+}
+
+// Load reads what the settings name beside the configuration, and reports what is wrong with it.
+func (s *Settings) Load(files *jsonbody.Files, r Report) {
+	if s.Validate != nil {
+		s.Validate.load(files, r)
+	}
 }
 
 // Check reports every unsafe combination of the settings. Single values are checked by their tags before.
@@ -70,6 +81,12 @@ func (s *Settings) Check(r Report) {
 	}
 	if s.Validate != nil {
 		s.Validate.check(r)
+	}
+	if s.Transform != nil {
+		s.Transform.check(r)
+	}
+	if s.Classify != nil {
+		s.Classify.check(r)
 	}
 	if s.DeadLetter != nil {
 		s.DeadLetter.check(r)

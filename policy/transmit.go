@@ -18,7 +18,7 @@ const smallBody = 64 << 10
 
 // transmit is the end of the chain: it sends the attempt and returns what came back.
 func transmit(s *Settings, h *Host) Next {
-	t := &transmitter{engine: h.engine, live: h.live, timeout: s.Timeout.Attempt.D(), maxBody: int64(s.MaxBody),
+	t := &transmitter{engine: h.engine, live: h.live, timeout: s.Timeout.Attempt.D(), maxBody: int64(s.MaxBody), inside: s.looksInside(),
 		signed: responseRuleOf(s), careful: s.DeadLetter != nil || s.Retry != nil && s.Retry.MaxRetries > 0}
 	return t.send
 }
@@ -28,6 +28,7 @@ type transmitter struct {
 	live    *live
 	timeout time.Duration
 	maxBody int64
+	inside  bool          // a policy looks into JSON responses: they are read whole
 	signed  *responseRule // nil: no response is verified
 	careful bool          // a write whose answer breaks off is tried again or kept: its answer is read whole
 }
@@ -92,7 +93,7 @@ func (t *transmitter) readWhole(x *Exchange, resp *wire.Response) int64 {
 	switch {
 	case t.signed.concerns(resp):
 		return t.maxBody
-	case (x.keep || t.careful && isWrite(x.Request.Method)) && !isEventStream(resp), retriable(resp):
+	case (x.keep || t.careful && isWrite(x.Request.Method)) && !isEventStream(resp), retriable(resp), t.inside && x.tells(resp):
 		return t.maxBody
 	case resp.Length >= 0 && resp.Length <= smallBody:
 		return smallBody

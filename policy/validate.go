@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fsm-integrations/sidecar/internal/jsonbody"
 	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
@@ -17,7 +18,9 @@ import (
 type Validate struct {
 	Methods      []string `yaml:"methods" doc:"Allowed methods."`
 	ContentTypes []string `yaml:"content_types" doc:"Allowed media types of a request with a body; parameters are not compared."`
-	Schema       string   `yaml:"schema" later:"*" doc:"JSON Schema of the request body, as file:path."`
+	Schema       string   `yaml:"schema" pattern:"^file:." doc:"JSON Schema of the request body, as file:path; a relative path starts from the configuration file."`
+
+	compiled *jsonbody.Schema
 }
 
 func (v *Validate) check(r Report) {
@@ -91,6 +94,7 @@ func (v *validator) takes(contentType string) bool {
 func (v *validator) needed(method string) bool {
 	s := v.settings
 	return s.Retry != nil && s.Retry.MaxRetries > 0 || s.Sign != nil || s.Auth != nil && s.Auth.OAuth2 != nil ||
+		s.Transform != nil && s.Transform.Request != "" || s.Validate != nil && s.Validate.Schema != "" ||
 		isWrite(method) && (s.Idempotency != nil || s.DeadLetter != nil && slices.Contains(s.DeadLetter.Methods, method))
 }
 

@@ -13,6 +13,7 @@ type gauges struct{ server *Server }
 
 var (
 	breakerDesc = adapterGauge("integration_circuit_breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.")
+	infoDesc    = prometheus.NewDesc("integration_adapter_info", "1 for each adapter, with the version of its contract.", []string{"adapter_id", "version"}, nil)
 	flightDesc  = adapterGauge("integration_in_flight_requests", "Exchanges under way.")
 	tokensDesc  = adapterGauge("integration_rate_limit_tokens", "Tokens in the bucket; per tenant, in the emptiest one.")
 	tokenDesc   = prometheus.NewDesc("integration_token_fetches_total", "Requests for OAuth2 access tokens by result: ok, secret (which could not be read), unreachable, timeout, unavailable, rejected or invalid.", []string{"adapter_id", "result"}, nil)
@@ -39,7 +40,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(sinkDescs(), breakerDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
+	for _, d := range append(sinkDescs(), breakerDesc, infoDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
 		heldDesc, heldAgeDesc, heldLenDesc, soloDesc, movedDesc) {
 		ch <- d
 	}
@@ -54,6 +55,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	if snapshot := g.server.snapshot.Load(); snapshot != nil {
 		for _, a := range snapshot.ordered {
 			id := a.identity.ID
+			gauge(infoDesc, 1, id, a.identity.Version)
 			if b := a.host.Breaker; b != nil {
 				gauge(breakerDesc, float64(b.State()), id)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/dlq"
@@ -108,15 +109,24 @@ func (w *resend) judge(x *policy.Exchange, resp *wire.Response, err error) Repla
 		r.Reason = err.Error()
 	case x.Replay.Stored:
 		r.Result, r.Status, r.Reason = resultResolved, resp.Status, "a later call with the same key has succeeded; nothing was sent"
-		if resp.Status >= 400 {
-			r.Result, r.Reason = resultFailed, fmt.Sprintf("a later call with the same key was answered %d; nothing was sent", resp.Status)
+		if !policy.Succeeded(resp) {
+			r.Result, r.Reason = resultFailed, fmt.Sprintf("a later call with the same key was answered %s; nothing was sent", answerOf(resp))
 		}
-	case resp.Status >= 400:
-		r.Status, r.Reason = resp.Status, fmt.Sprintf("the external system answered %d", resp.Status)
+	case !policy.Succeeded(resp):
+		w.partial = resp.Outcome == wire.PartialFailure
+		r.Status, r.Reason = resp.Status, "the external system answered "+answerOf(resp)
 	default:
 		r.Result, r.Status = resultReplayed, resp.Status
 	}
 	return r
+}
+
+// answerOf is a status, and what the body of a response that looks like a success told.
+func answerOf(resp *wire.Response) string {
+	if resp.Outcome == "" {
+		return strconv.Itoa(resp.Status)
+	}
+	return fmt.Sprintf("%d, and its body tells of a %s (classify)", resp.Status, resp.Outcome)
 }
 
 // record writes the replay on its letter: who, when, what came of it.
@@ -142,6 +152,8 @@ func (r *resend) record(x *policy.Exchange, result ReplayResult) error {
 			l.State = state
 		} else if r.unknown {
 			l.Error.Type = problem.TypeOutcomeUnknown
+		} else if r.partial {
+			l.Error.Type = problem.TypePartialFailure
 		}
 	})
 	if err != nil {

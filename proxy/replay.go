@@ -92,6 +92,7 @@ type resend struct {
 	operation string
 
 	unknown bool        // nobody knows whether the letter's call has taken effect
+	partial bool        // sending it again took effect in part
 	absent  bool        // the provider was asked, and it has not
 	tried   time.Time   // when another sidecar tried it; zero when none is known to have
 	audit   []dlq.Audit // what was done before it was sent

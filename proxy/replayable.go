@@ -52,12 +52,21 @@ func (r *resend) impossible() string {
 		return "it is " + string(r.letter.State) + " already"
 	case r.adapter == nil:
 		return "its adapter " + r.letter.Metadata.Adapter + " is not configured"
+	case r.letter.Error.Type == problem.TypePartialFailure:
+		return "some of its call took effect and some failed: sending all of it again would repeat what succeeded; make a new call of what failed, then discard it"
 	case errors.Is(whole, dlq.ErrSealed):
 		return "it is sealed with a key that this sidecar does not have (dlq.encryption_key)"
 	case whole != nil:
 		return "it was kept without its body (dlq.body), so it cannot be sent as it was"
 	case !pathLike(target):
 		return "its target is not a path below the adapter"
+	}
+	for _, h := range r.letter.OriginalMessage.Headers {
+		if strings.EqualFold(h.Name, policy.VersionField) {
+			if p := r.adapter.identity.Speaks(h.Value); p != nil {
+				return "its call asked for version " + h.Value + " of the adapter (" + policy.VersionField + "), which is " + r.adapter.identity.Version
+			}
+		}
 	}
 	return ""
 }

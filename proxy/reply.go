@@ -64,6 +64,9 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 	} else if !r.own {
 		r.location.rewrite(resp.Fields)
 		resp.Fields.Add("Via", "1.1 "+r.pseudonym)
+		if resp.Outcome != "" { // the status alone would be taken for a success
+			resp.Fields.Add("Proxy-Status", `integration-sidecar; received-status=`+strconv.Itoa(resp.Status)+`; details="`+string(resp.Outcome)+`"`)
+		}
 	}
 	header := r.w.Header()
 	resp.Fields.AddTo(header)
@@ -74,6 +77,9 @@ func (r *reply) send(x *policy.Exchange, resp *wire.Response, err error) {
 		header["Content-Type"] = nil // net/http would guess one
 	}
 	header[policy.CorrelationField] = []string{x.CorrelationID}
+	if x.Adapter != nil {
+		header[policy.VersionField] = []string{x.Adapter.Version}
+	}
 	switch {
 	case x.LetterID != "":
 		header["X-Dead-Letter-ID"] = []string{x.LetterID}

@@ -62,6 +62,8 @@ func (a *app) explainRoute(doc *config.Document, f proxy.Found, method string) {
 		operation = "none matches; the adapter's own policies apply"
 	}
 	a.printf("adapter    %s (id %s, version %s), found %s\n", f.Adapter.Name, f.Adapter.ID, f.Adapter.Version, f.Rule)
+	a.printf("version    a call that asks for another than %s (%s: 2, 2.1, ^2.1, 2.1.0, …) is refused %d\n", f.Adapter.Version, policy.VersionField,
+		problem.New(problem.VersionMismatch, "").Status())
 	a.printf("operation  %s\n", operation)
 	a.printf("upstream   %s %s\n", method, f.Upstream)
 	for _, later := range doc.Unavailable() {

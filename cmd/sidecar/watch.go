@@ -3,18 +3,21 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
 )
 
-// watcher tells when the content of a file has changed.
+// watcher tells when the content of the configuration has changed: of its file, or of a schema it names.
 //
-// It watches the directory: a watch on the file itself goes silent after the first swap of a Kubernetes ConfigMap,
-// which replaces a symbolic link beside the file.
+// It watches directories: a watch on a file itself goes silent after the first swap of a Kubernetes ConfigMap, which
+// replaces a symbolic link beside the file.
 type watcher struct {
 	changed chan struct{}
 	inner   *fsnotify.Watcher
@@ -33,11 +36,11 @@ func watch(file string, log *slog.Logger) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{changed: make(chan struct{}), inner: inner}
-	go w.run(file, digest(file), log)
+	go w.run(file, w.digest(file, log), log)
 	return w, nil
 }
 
-// run compares the file's content whenever its directory was quiet again after a change.
+// run compares the content whenever the directories were quiet again after a change.
 func (w *watcher) run(file string, seen []byte, log *slog.Logger) {
 	quiet := time.NewTimer(settle)
 	defer quiet.Stop()
@@ -55,7 +58,7 @@ func (w *watcher) run(file string, seen []byte, log *slog.Logger) {
 			}
 			log.Warn("watching the configuration file", "error", err.Error())
 		case <-quiet.C:
-			if now := digest(file); now != nil && !bytes.Equal(now, seen) {
+			if now := w.digest(file, log); now != nil && !bytes.Equal(now, seen) {
 				seen, tell = now, w.changed
 			}
 		case tell <- struct{}{}:
@@ -64,14 +67,31 @@ func (w *watcher) run(file string, seen []byte, log *slog.Logger) {
 	}
 }
 
-// digest is nil when the file cannot be read, as in the middle of a swap.
-func digest(file string) []byte {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil
+// digest is that of the configuration file and of the schemas it names now, whose directories are watched from here on.
+// It is nil when the configuration file cannot be read, as in the middle of a swap; a schema that cannot be read counts as
+// empty.
+func (w *watcher) digest(file string, log *slog.Logger) []byte {
+	sum := sha256.New()
+	for i, path := range config.Files(file) {
+		content, err := readRegular(path)
+		if err != nil && i == 0 {
+			return nil
+		}
+		part := sha256.Sum256(content)
+		sum.Write(part[:])
+		if err := w.inner.Add(filepath.Dir(path)); err != nil { // a directory that is watched already is no error
+			log.Warn("a schema is not watched; SIGHUP still reloads it", "path", path, "error", err.Error())
+		}
 	}
-	sum := sha256.Sum256(content)
-	return sum[:]
+	return sum.Sum(nil)
+}
+
+// readRegular does not open what may never end.
+func readRegular(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil, fs.ErrInvalid
+	}
+	return os.ReadFile(path)
 }
 
 func (w *watcher) close() {

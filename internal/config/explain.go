@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/fsm-integrations/sidecar/internal/secret"
 )
@@ -126,6 +127,8 @@ func show(v reflect.Value) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case v.Kind() == reflect.String && v.Len() == 0:
 		return `""`
+	case v.Kind() == reflect.String && strings.ContainsFunc(v.String(), unicode.IsControl): // a program of several lines
+		return strconv.Quote(v.String())
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fsm-integrations/sidecar/internal/jsonbody"
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
@@ -68,8 +69,8 @@ type scope struct {
 	home   *node  // where to point at when no layer sets what a fault is about
 }
 
-// settle decodes the effective policies of a scope and checks their combinations.
-func (s *scope) settle(faults, warnings *collector) *policy.Settings {
+// settle decodes the effective policies of a scope, checks their combinations, and loads the files they name.
+func (s *scope) settle(files *jsonbody.Files, faults, warnings *collector) *policy.Settings {
 	settings := new(policy.Settings)
 	v := reflect.ValueOf(settings).Elem()
 	fill(v)
@@ -77,7 +78,9 @@ func (s *scope) settle(faults, warnings *collector) *policy.Settings {
 	if s.merged != nil {
 		decoder{own}.block(s.merged, v, s.path, false)
 	}
-	settings.Check(&report{scope: s, values: own, faults: faults, warnings: warnings})
+	report := &report{scope: s, values: own, faults: faults, warnings: warnings}
+	settings.Check(report)
+	settings.Load(files, report)
 	faults.list = append(faults.list, own.list...)
 	return settings
 }

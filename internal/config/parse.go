@@ -4,8 +4,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+
+	"github.com/fsm-integrations/sidecar/internal/jsonbody"
 )
 
 // Load reads and parses a file. Its error is Faults, also when the file cannot be read.
@@ -21,8 +24,23 @@ func Load(path string) (*Document, error) {
 	return Parse(path, data)
 }
 
-// Parse reads a document. file is its name in faults. The error is Faults: every fault, in the order of the file.
+// Files are the paths of a configuration file and of all files it names that are read with it, also of those that could
+// not be read, and also when the configuration is not valid.
+func Files(path string) []string {
+	files := jsonbody.NewFiles(filepath.Dir(path))
+	if data, err := os.ReadFile(path); err == nil {
+		_, _ = parseWith(files, path, data) // its faults are for who loads it
+	}
+	return append([]string{path}, files.Touched()...)
+}
+
+// Parse reads a document. file is its name in faults, and the place that relative paths in it start from. The error is
+// Faults: every fault, in the order of the file.
 func Parse(file string, data []byte) (*Document, error) {
+	return parseWith(jsonbody.NewFiles(filepath.Dir(file)), file, data)
+}
+
+func parseWith(files *jsonbody.Files, file string, data []byte) (*Document, error) {
 	faults, warnings := &collector{file: file}, &collector{file: file}
 	root := read(data, faults)
 	if root == nil {
@@ -31,7 +49,7 @@ func Parse(file string, data []byte) (*Document, error) {
 	var written documentShape
 	fill(reflect.ValueOf(&written).Elem())
 	decoder{faults}.block(root, reflect.ValueOf(&written).Elem(), "", false)
-	r := resolver{root: root, written: &written, faults: faults, warnings: warnings}
+	r := resolver{root: root, written: &written, files: files, faults: faults, warnings: warnings}
 	doc := r.document()
 	if len(faults.list) > 0 {
 		return nil, ordered(faults.list)
@@ -44,6 +62,7 @@ func Parse(file string, data []byte) (*Document, error) {
 type resolver struct {
 	root             *node
 	written          *documentShape
+	files            *jsonbody.Files
 	faults, warnings *collector
 }
 
@@ -70,7 +89,7 @@ func (r *resolver) adapter(doc *Document, e entry) *Adapter {
 	}
 	s := &scope{path: path, home: &node{line: e.line, column: e.column}}
 	s.merged = merge(settingsType, pick(settingsType, r.root.get("defaults")), pick(settingsType, e.value))
-	a.Settings = s.settle(r.faults, r.warnings)
+	a.Settings = s.settle(r.files, r.faults, r.warnings)
 	doc.scopes[a.Name] = s
 	r.checkAdapter(a, w, e.value, s)
 	if ops := e.value.get("operations"); ops != nil {
@@ -89,7 +108,7 @@ func (r *resolver) operation(doc *Document, a *Adapter, outer *scope, n *node, i
 	}
 	s := &scope{path: item(outer.path+".operations", i), home: n}
 	s.merged = merge(settingsType, outer.merged, pick(callType, n))
-	op.Settings = s.settle(r.faults, r.warnings)
+	op.Settings = s.settle(r.files, r.faults, r.warnings)
 	r.checkMatch(m, n, s.path)
 	r.checkAutoReplay(op.Settings, s)
 	if m.Path != "" && slices.ContainsFunc(a.Operations, func(o *Operation) bool { return o.Name == op.Name }) {

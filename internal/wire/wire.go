@@ -102,6 +102,16 @@ func (r *Request) Query() string {
 	return query
 }
 
+// Outcome is what the body of a response tells of a call that its status calls a success.
+type Outcome string
+
+// The outcomes that a body can tell of; "" is that of the status.
+const (
+	PartialFailure Outcome = "partial_failure"
+	ServerError    Outcome = "server_error"
+	ClientError    Outcome = "client_error"
+)
+
 // Response is an answer on its way to the application: Content when it is complete in memory, else Stream.
 type Response struct {
 	Status  int
@@ -110,6 +120,7 @@ type Response struct {
 	Stream  io.ReadCloser // nil when Content is the whole body
 	Length  int64         // of Stream; -1 when unknown
 	Trailer func() Fields // nil, or the trailer fields once Stream has been read to its end
+	Outcome Outcome       // "" unless a policy has looked into the body and found a failure
 }
 
 // Close gives back what an unread stream holds.
