@@ -37,11 +37,15 @@ func encoded(f wire.Fields) bool {
 	return coding != "" && !strings.EqualFold(coding, "identity")
 }
 
-// tells reports whether the body of a response to this exchange can say how the call went: JSON that belongs to a
-// success, and all of it.
+// mayTell reports whether the body of a response to this exchange, which need not be read yet, can say how the call went:
+// JSON that belongs to a success, and all of it.
+func (x *Exchange) mayTell(resp *wire.Response) bool {
+	return x.Request.Method != "HEAD" && resp.Status >= 200 && resp.Status < 300 && resp.Status != 206 && jsonbody.Typed(resp.Fields.Get("Content-Type"))
+}
+
+// tells reports whether it does: there is a body.
 func (x *Exchange) tells(resp *wire.Response) bool {
-	return x.Request.Method != "HEAD" && resp.Status >= 200 && resp.Status < 300 && resp.Status != 206 &&
-		(resp.Stream != nil || len(resp.Content) > 0) && jsonbody.Typed(resp.Fields.Get("Content-Type"))
+	return (resp.Stream != nil || len(resp.Content) > 0) && x.mayTell(resp)
 }
 
 // unread says why the body of a response that tells cannot be looked into; "" when it can.

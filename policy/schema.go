@@ -36,10 +36,14 @@ func conform(s *Settings) (Stage, error) {
 	if v.compiled == nil {
 		return nil, errNotLoaded
 	}
+	again := s.Transform != nil && s.Transform.Request != "" // the body is looked into again
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
-			if err := conforms(x, v.compiled); err != nil {
+			err := conforms(x, v.compiled)
+			if err != nil || !again {
 				x.forget()
+			}
+			if err != nil {
 				return nil, err
 			}
 			return next(x)

@@ -150,6 +150,7 @@ func TestWhichAnswersAreTransformed(t *testing.T) {
 		"a read":            {"GET", upstream.JSON(200, `{"a":1}`), `[{"a":1}]`},
 		"a write":           {"POST", upstream.JSON(200, `{"a":1}`), `[{"a":1}]`},
 		"207":               {"POST", upstream.JSON(207, `{"a":1}`), `[{"a":1}]`},
+		"a read in chunks":  {"GET", upstream.WithHeader(upstream.ChunkedWithTrailer(`{"a":1}`, "X-Sum", "1"), "Content-Type", jsonType), `[{"a":1}]`},
 		"an error":          {"GET", upstream.JSON(404, `{"a":1}`), `{"a":1}`},
 		"not JSON":          {"GET", upstream.WithHeader(upstream.OK("a,b"), "Content-Type", "text/csv"), "a,b"},
 		"no type":           {"GET", upstream.OK("{}"), "{}"},

@@ -93,7 +93,7 @@ func (t *transmitter) readWhole(x *Exchange, resp *wire.Response) int64 {
 	switch {
 	case t.signed.concerns(resp):
 		return t.maxBody
-	case (x.keep || t.careful && isWrite(x.Request.Method)) && !isEventStream(resp), retriable(resp), t.inside && x.tells(resp):
+	case (x.keep || t.careful && isWrite(x.Request.Method)) && !isEventStream(resp), retriable(resp), t.inside && x.mayTell(resp):
 		return t.maxBody
 	case resp.Length >= 0 && resp.Length <= smallBody:
 		return smallBody

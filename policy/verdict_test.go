@@ -84,6 +84,18 @@ func TestAProviderThatDoesNotHonourKeysIsNotAskedAgainForABodyEither(t *testing.
 	}
 }
 
+// An answer of unknown length once went past the condition of a read: nobody had read it whole.
+func TestABodyInChunksIsJudged(t *testing.T) {
+	u := upstream.Always(t, upstream.WithHeader(upstream.ChunkedWithTrailer(partly, "X-Sum", "1"), "Content-Type", jsonType))
+	r := newRig(t, u.URL(), quick(judging(".errors | length > 0", "client_error")))
+	x := r.exchange("GET", "/a", "")
+	resp, err := r.next(x)
+	if err != nil || resp.Outcome != wire.ClientError || x.Unjudged != nil {
+		t.Errorf("%+v, %v, not judged because of %v", resp, err, x.Unjudged)
+	}
+	resp.Close()
+}
+
 func TestBodiesThatTellNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		step     upstream.Step
