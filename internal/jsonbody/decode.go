@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,6 +24,7 @@ const (
 	minValues = 100_000 // that are let through whatever the length
 	perValue  = 8       // bytes for each value beyond them: a value costs tens of bytes of memory
 	maxDigits = 512     // of a number
+	maxPower  = 400     // of ten in a number: beyond what a double holds
 )
 
 // Decode reads a whole body. Its error says what is wrong with it, in words for the application's developer.
@@ -80,7 +82,7 @@ func measure(body []byte) (memberCount int, err error) {
 		case c >= '0' && c <= '9':
 			end := endOfNumber(body, i)
 			if tooLong(body[i:end]) {
-				return 0, fmt.Errorf("the number at byte %d has more than %d characters, or an exponent of more than three digits", i+1, maxDigits)
+				return 0, fmt.Errorf("the number at byte %d has more than %d characters, or an exponent beyond %d", i+1, maxDigits, maxPower)
 			}
 			i = end - 1
 		}
@@ -113,11 +115,16 @@ func endOfNumber(body []byte, i int) int {
 
 // tooLong reports a number that costs far more to calculate with than to send.
 func tooLong(number []byte) bool {
-	exponent := 0
-	if i := bytes.IndexAny(number, "eE"); i >= 0 {
-		exponent = len(bytes.TrimLeft(number[i+1:], "+-0"))
+	if len(number) > maxDigits {
+		return true
 	}
-	return len(number) > maxDigits || exponent > 3
+	i := bytes.IndexAny(number, "eE")
+	if i < 0 {
+		return false
+	}
+	digits := bytes.TrimLeft(number[i+1:], "+-0")
+	power, err := strconv.Atoi(string(digits))
+	return err == nil && power > maxPower || len(digits) > 3
 }
 
 // members counts those of all objects in a value.

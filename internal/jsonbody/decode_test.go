@@ -20,9 +20,10 @@ func TestBodiesThatAreNotRead(t *testing.T) {
 		"a deep one that is cut":         {strings.Repeat(`{"a":`, 1<<16), "it is nested more than 200 deep"},
 		"too many values":                {"[" + strings.Repeat("0,", 120_000) + "0]", "it holds more than 100000 values"},
 		"too many empty arrays":          {"[" + strings.Repeat("[],", 120_000) + "[]]", "it holds more than 100000 values"},
-		"a number with a long exponent":  {`[1e1000000000]`, "the number at byte 2 has more than 512 characters, or an exponent of more than three digits"},
-		"an exponent below zero":         {`[1.5E-99999]`, "the number at byte 2 has more than 512 characters, or an exponent of more than three digits"},
-		"a number with many digits":      {`{"a":` + strings.Repeat("9", 513) + `}`, "the number at byte 6 has more than 512 characters, or an exponent of more than three digits"},
+		"a number with a long exponent":  {`[1e1000000000]`, "the number at byte 2 has more than 512 characters, or an exponent beyond 400"},
+		"an exponent below zero":         {`[1.5E-99999]`, "the number at byte 2 has more than 512 characters, or an exponent beyond 400"},
+		"the least exponent that is":     {`[1e-401]`, "the number at byte 2 has more than 512 characters, or an exponent beyond 400"},
+		"a number with many digits":      {`{"a":` + strings.Repeat("9", 513) + `}`, "the number at byte 6 has more than 512 characters, or an exponent beyond 400"},
 		"a quotation mark that is never": {`{"a\":1}`, "it ends before its JSON value does"},
 	} {
 		value, err := Decode([]byte(c.body))
@@ -39,7 +40,7 @@ func TestBodiesThatAreRead(t *testing.T) {
 		"white space around":        " \r\n\t{\"a\" : [ 1 , 2 ] } \n",
 		"marks inside of strings":   `{"{[,:\"\\":"1e9999 [[[[ ,,,, ::::","b":"\\"}`,
 		"the same name elsewhere":   `{"a":{"a":1},"b":[{"a":1},{"a":2}]}`,
-		"an exponent with zeros":    `[1e000005,1e+007]`,
+		"an exponent with zeros":    `[1e000005,1e+007,1e400,1E-0400]`,
 		"escapes and other scripts": `{"\u00e9":"é","e\u0301":"😀 \ud83d\ude00"}`,
 		"many values in a long one": "[" + strings.Repeat(`"12345678",`, 200_000) + "0]",
 	} {

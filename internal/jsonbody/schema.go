@@ -27,8 +27,32 @@ func (s *Schema) Check(value any) (list []problem.Violation, total int) {
 	if err := s.compiled.Validate(value); !errors.As(err, &found) {
 		return nil, 0
 	}
-	list = sorted(violations(found, nil))
-	return list[:min(len(list), MaxViolations)], len(list)
+	list = violations(found, nil)
+	total = len(list)
+	if total >= maxGathered {
+		total = max(total, places(found))
+	}
+	list = sorted(list)
+	if total < maxGathered {
+		total = len(list)
+	}
+	return list[:min(len(list), MaxViolations)], total
+}
+
+// maxGathered is how many violations of one body are worded, before the first are chosen: a small body can have very many.
+const maxGathered = 1000
+
+// places counts what is wrong without looking at it.
+func places(e *jsonschema.ValidationError) int {
+	switch e.ErrorKind.(type) {
+	case *kind.AnyOf, *kind.OneOf, *kind.Not, *kind.PropertyNames:
+		return 1
+	}
+	n := 0
+	for _, cause := range e.Causes {
+		n += places(cause)
+	}
+	return max(n, 1)
 }
 
 // sorted orders violations and leaves out what is said twice, by two branches of a schema.
@@ -41,6 +65,9 @@ func sorted(list []problem.Violation) []problem.Violation {
 
 // violations adds those of an error and of what caused it.
 func violations(e *jsonschema.ValidationError, list []problem.Violation) []problem.Violation {
+	if len(list) >= maxGathered {
+		return list
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		return each(list, e, k.Missing, "is required")

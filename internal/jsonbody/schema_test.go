@@ -146,6 +146,18 @@ func TestManyViolationsAreCountedAndTheFirstListed(t *testing.T) {
 	}
 }
 
+func TestVeryManyViolationsAreCountedAndNotWorded(t *testing.T) {
+	s := schemaOf(t, `{"items":{"anyOf":[{"type":"string"},{"type":"null"}]}}`)
+	value, err := Decode([]byte("[" + strings.Repeat("0,", 4999) + "0]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, total := s.Check(value)
+	if total != 5000 || len(list) != MaxViolations {
+		t.Errorf("%d, %d listed", total, len(list))
+	}
+}
+
 func TestALongNameIsCut(t *testing.T) {
 	s := schemaOf(t, `{"additionalProperties":false}`)
 	list := said(t, s, `{"`+strings.Repeat("é", 5000)+`":1}`)
