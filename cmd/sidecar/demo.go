@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	sidecar "github.com/fsm-integrations/sidecar"
+	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/simulator"
 )
 
@@ -81,7 +82,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 // wait leaves everything running until an interrupt. A change of the configuration is loaded, as `sidecar run` does.
 func (d *demo) wait(ctx context.Context, s *story) {
 	s.addresses()
-	changes, err := watch(s.config, s.sidecar.log)
+	changes, err := watch(s.config, digest(config.Files(s.config)), s.sidecar.log)
 	if err != nil {
 		changes = &watcher{}
 	}

@@ -40,6 +40,7 @@ it again; an invalid file changes nothing.`,
 func (a *app) run(file string) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // to the end of the process: one more must not change how it ended
+	seen := digest(config.Files(file))                                      // before it is loaded: what changes from here on is not missed
 	doc, err := loadRunnable(file)
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func (a *app) run(file string) error {
 	for _, w := range doc.Warnings {
 		p.log.Warn("configuration", "warning", w.Error())
 	}
-	changes, err := watch(file, p.log)
+	changes, err := watch(file, seen, p.log)
 	if err != nil {
 		p.log.Warn("the configuration file is not watched; SIGHUP still reloads it", "error", err.Error())
 		changes = &watcher{}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -26,7 +27,8 @@ type watcher struct {
 // settle is how long a file must rest before it is read, so that a write in several steps is read once, whole.
 const settle = 100 * time.Millisecond
 
-func watch(file string, log *slog.Logger) (*watcher, error) {
+// watch watches a configuration whose content had the digest seen before it was loaded: what has changed since is told.
+func watch(file string, seen []byte, log *slog.Logger) (*watcher, error) {
 	inner, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
@@ -36,7 +38,7 @@ func watch(file string, log *slog.Logger) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{changed: make(chan struct{}), inner: inner}
-	go w.run(file, w.digest(file, log), log)
+	go w.run(file, seen, log)
 	return w, nil
 }
 
@@ -58,7 +60,9 @@ func (w *watcher) run(file string, seen []byte, log *slog.Logger) {
 			}
 			log.Warn("watching the configuration file", "error", err.Error())
 		case <-quiet.C:
-			if now := w.digest(file, log); now != nil && !bytes.Equal(now, seen) {
+			files := config.Files(file)
+			w.add(files, log) // first: what changes after the digest is told
+			if now := digest(files); now != nil && !bytes.Equal(now, seen) {
 				seen, tell = now, w.changed
 			}
 		case tell <- struct{}{}:
@@ -67,21 +71,26 @@ func (w *watcher) run(file string, seen []byte, log *slog.Logger) {
 	}
 }
 
-// digest is that of the configuration file and of the schemas it names now, whose directories are watched from here on.
-// It is nil when the configuration file cannot be read, as in the middle of a swap; a schema that cannot be read counts as
-// empty.
-func (w *watcher) digest(file string, log *slog.Logger) []byte {
+// add watches the directories of the files from here on; one that is watched already stays so.
+func (w *watcher) add(files []string, log *slog.Logger) {
+	for _, path := range files {
+		if err := w.inner.Add(filepath.Dir(path)); err != nil && !errors.Is(err, fsnotify.ErrClosed) {
+			log.Warn("a schema is not watched; SIGHUP still reloads it", "path", path, "error", err.Error())
+		}
+	}
+}
+
+// digest is that of the configuration file, the first, and of the schemas it names. It is nil when the first cannot be
+// read, as in the middle of a swap; a schema that cannot be read counts as empty.
+func digest(files []string) []byte {
 	sum := sha256.New()
-	for i, path := range config.Files(file) {
+	for i, path := range files {
 		content, err := readRegular(path)
 		if err != nil && i == 0 {
 			return nil
 		}
 		part := sha256.Sum256(content)
 		sum.Write(part[:])
-		if err := w.inner.Add(filepath.Dir(path)); err != nil { // a directory that is watched already is no error
-			log.Warn("a schema is not watched; SIGHUP still reloads it", "path", path, "error", err.Error())
-		}
 	}
 	return sum.Sum(nil)
 }
