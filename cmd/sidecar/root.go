@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 the thing asked about is not well, 2 usage, 3 the sidecar 
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%s", err) })
 	root.AddCommand(newRunCommand(a), newValidateCommand(a), newExplainCommand(a), newDemoCommand(a),
 		newStatusCommand(a), newHealthCommand(a), newDLQCommand(a), newBreakerCommand(a),
-		newSecretsCommand(a), newInjectCommand(), newVersionCommand(a))
+		newSecretsCommand(a), newInjectCommand(a), newVersionCommand(a))
 	return root
 }
 
