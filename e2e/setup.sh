@@ -78,3 +78,5 @@ for name in $fetch_npm; do
 done
 
 (cd verify && GOFLAGS= go build -o "$cache/verify-signatures" .)
+
+sh kube/setup.sh # Kubernetes' API server and what goes with it: some ten minutes on two cores, once
