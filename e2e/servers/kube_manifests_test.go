@@ -5,7 +5,6 @@ package servers
 import (
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,9 +33,7 @@ func everyManifestIsAccepted(t *testing.T, c *cluster) {
 			return nil // read by kustomize; a document of ours, which our own tests validate; patches without a pod of their own
 		}
 		t.Run(file, func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			must(t, err)
-			for _, o := range parseObjects(t, text) {
+			for _, o := range objectsIn(t, file) {
 				c.dryRun(t, o)
 			}
 		})

@@ -5,7 +5,6 @@ package servers
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,9 +91,7 @@ func otherPoliciesDoNotDouble(t *testing.T, c *cluster) {
 
 // changedParametersCount: what the ConfigMap says is what the next pod gets, and where it says nothing the built-in value.
 func changedParametersCount(t *testing.T, c *cluster) {
-	text, err := os.ReadFile(filepath.Join(manifests, "inject", "params.yaml"))
-	must(t, err)
-	shipped := parseObjects(t, text)[0]
+	shipped := objectsIn(t, filepath.Join(manifests, "inject", "params.yaml"))[0]
 	changed := shipped.copied(t)
 	changed["data"] = map[string]any{"image": "registry.example.com/integration-sidecar@sha256:" + strings.Repeat("a", 64), "memoryLimit": "256Mi"}
 	c.mustApply(t, changed)
@@ -120,9 +117,7 @@ func noPodWithoutItsSidecar(t *testing.T, c *cluster) {
 		{"mutating.yaml", "MutatingAdmissionPolicy", "would start without its sidecar"},
 	} {
 		t.Run(missing.kind, func(t *testing.T) {
-			text, err := os.ReadFile(filepath.Join(manifests, "inject", missing.file))
-			must(t, err)
-			for _, o := range parseObjects(t, text) {
+			for _, o := range objectsIn(t, filepath.Join(manifests, "inject", missing.file)) {
 				if o.text("kind") == missing.kind {
 					c.remove(t, o)
 					defer c.awaitInjection(t)

@@ -3,10 +3,10 @@
 package servers
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,9 +27,7 @@ type shape struct {
 // example is one of the shipped ones.
 func example(file string) func(*testing.T) object {
 	return func(t *testing.T) object {
-		text, err := os.ReadFile(filepath.Join(manifests, "examples", file))
-		must(t, err)
-		o := parseObjects(t, text)[0]
+		o := objectsIn(t, filepath.Join(manifests, "examples", file))[0]
 		set(o, restricted, "metadata", "namespace")
 		return o
 	}
@@ -49,6 +47,24 @@ func written(spec string, metadata ...string) func(*testing.T) object {
 		}
 		return o
 	}
+}
+
+// largePod has to fit into what the server lets an expression cost.
+func largePod(t *testing.T) object {
+	var names []string
+	var containers, env []any
+	for i := range 20 {
+		names = append(names, "system-"+strconv.Itoa(i))
+	}
+	for i := range 60 {
+		env = append(env, map[string]any{"name": "SETTING_" + strconv.Itoa(i), "value": "x"})
+	}
+	for i := range 30 {
+		containers = append(containers, map[string]any{"name": "app-" + strconv.Itoa(i), "image": "app", "env": env})
+	}
+	o := written("", adapters, strings.Join(names, ","))(t)
+	set(o, containers, "spec", "containers")
+	return o
 }
 
 func set(o object, value any, path ...string) {
@@ -86,6 +102,7 @@ var shapes = []shape{
 	{"ConfigMap and Secret of its own", written("", "annotations integration-sidecar/config", "my-policies", "annotations integration-sidecar/secret", "my-keys"), injected},
 	{"volumes of its own", written(`volumes: [{name: data, emptyDir: {}}, {name: integration-sidecar-spool, persistentVolumeClaim: {claimName: letters}}]`), injected},
 	{"token of the account", written(`serviceAccountName: integration-app, automountServiceAccountToken: true`), injected},
+	{"as large as pods get", largePod, injected},
 	{"a Job that must not be restarted", written(`restartPolicy: Never, activeDeadlineSeconds: 60`), injected},
 
 	{"already injected", written(`initContainers: [{name: integration-sidecar, image: own, restartPolicy: Always}]`, adapters, "crm"), alone},

@@ -49,25 +49,30 @@ func TestKubernetes(t *testing.T) {
 // furnish makes the namespaces and applies k8s/inject, and returns when it works.
 func (c *cluster) furnish(t *testing.T) {
 	t.Helper()
-	operator, err := os.ReadFile(filepath.Join("..", ".cache", "kube", "podmonitors.yaml"))
-	must(t, err)
-	c.mustApply(t, parseObjects(t, operator)...)
+	c.mustApply(t, objectsIn(t, filepath.Join("..", ".cache", "kube", "podmonitors.yaml"))...)
 	for _, name := range []string{restricted, labelled, plain} {
-		c.mustApply(t, namespace(name))
-		for _, account := range []string{"default", "integration-app"} {
-			c.mustApply(t, object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": account, "namespace": name}})
+		c.mustApply(t, namespace(name), object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "default", "namespace": name}})
+		for _, account := range objectsIn(t, filepath.Join(manifests, "base", "serviceaccount.yaml")) {
+			set(account, name, "metadata", "namespace")
+			c.mustApply(t, account)
 		}
 	}
 	for _, file := range []string{"namespace.yaml", "params.yaml", "mutating.yaml", "validating.yaml"} {
-		text, err := os.ReadFile(filepath.Join(manifests, "inject", file))
-		must(t, err)
-		c.mustApply(t, parseObjects(t, text)...)
+		c.mustApply(t, objectsIn(t, filepath.Join(manifests, "inject", file))...)
 	}
 	c.awaitInjection(t)
 	within(t, clusterPatience, "the validating policy to refuse", func() bool {
 		status, answer := c.create(t, podOf(t, `hostNetwork: true`), "dryRun=All")
 		return status >= 400 && strings.Contains(answer.text("message"), "a pod with hostNetwork: true gets no sidecar")
 	})
+}
+
+// objectsIn reads a file of manifests.
+func objectsIn(t *testing.T, file string) []object {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	must(t, err)
+	return parseObjects(t, text)
 }
 
 func namespace(name string) object {
