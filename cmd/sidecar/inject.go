@@ -73,18 +73,25 @@ func (a *app) inject(i injection) error {
 	if err != nil {
 		return fmt.Errorf("%s: nothing printed: %w", i.file, err)
 	}
+	a.sayOutcomes(outcomes)
+	_, err = a.stdout.Write(out)
+	return err
+}
+
+func (a *app) sayOutcomes(outcomes []inject.Outcome) {
 	for _, o := range outcomes {
-		if o.Injected {
+		switch {
+		case !o.Injected:
+			fmt.Fprintf(a.stderr, "%s: left alone: %s\n", printable(o.Workload), o.Reason)
+		case o.Advice != "":
+			fmt.Fprintf(a.stderr, "%s: the sidecar is in; warning: %s\n", printable(o.Workload), o.Advice)
+		default:
 			fmt.Fprintf(a.stderr, "%s: the sidecar is in\n", printable(o.Workload))
-			continue
 		}
-		fmt.Fprintf(a.stderr, "%s: left alone: %s\n", printable(o.Workload), o.Reason)
 	}
 	if len(outcomes) == 0 {
 		fmt.Fprintln(a.stderr, "no workload found: the manifests are printed as they are")
 	}
-	_, err = a.stdout.Write(out)
-	return err
 }
 
 // read is the content of a file, or of stdin for -.

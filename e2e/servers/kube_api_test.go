@@ -106,6 +106,9 @@ func (c *cluster) try(method, path, contentType string, body []byte) (int, objec
 	if json.Unmarshal(text, &o) != nil { // /readyz answers text
 		o = object{"message": string(text)}
 	}
+	if warnings := response.Header.Values("Warning"); len(warnings) > 0 && o != nil {
+		o["warnings"] = strings.Join(warnings, "\n") // a field of ours
+	}
 	return response.StatusCode, o, nil
 }
 

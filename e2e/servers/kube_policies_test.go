@@ -107,6 +107,18 @@ func changedParametersCount(t *testing.T, c *cluster) {
 	}
 }
 
+// shortGraceIsTold: a pod that may be killed while its sidecar drains is admitted, with a warning that kubectl prints.
+func shortGraceIsTold(t *testing.T, c *cluster) {
+	const warning = "terminationGracePeriodSeconds is less than 30"
+	within(t, clusterPatience, "the warning", func() bool {
+		pod := c.mustCreate(t, podOf(t, "terminationGracePeriodSeconds: 10"), "dryRun=All")
+		return strings.Contains(pod.text("warnings"), warning)
+	})
+	if pod := c.mustCreate(t, podOf(t, ""), "dryRun=All"); strings.Contains(pod.text("warnings"), warning) {
+		t.Errorf("a pod with the usual grace period is warned of too: %s", pod.text("warnings"))
+	}
+}
+
 // noPodWithoutItsSidecar takes away one part of the injection at a time: labelled pods must be refused, others not. The
 // policy comes last: a server of version 1.36 that has lost its last policy with parameters from ConfigMaps stops watching
 // ConfigMaps for policies, and does not begin again when one comes back (k8s/README.md).

@@ -38,6 +38,7 @@ func TestKubernetes(t *testing.T) {
 		{"the component's pods are the same", componentGivesTheSamePod},
 		{"other policies that change the pod", otherPoliciesDoNotDouble},
 		{"changed parameters", changedParametersCount},
+		{"a short grace period", shortGraceIsTold},
 		{"no pod without its sidecar", noPodWithoutItsSidecar},
 		{"an ApplyConfiguration could not do it", applyConfigurationCannot},
 		{"the container runs", renderedContainerRuns},

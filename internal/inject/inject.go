@@ -33,6 +33,12 @@ const baseURL = "http://127.0.0.1:8080/"
 // probesPort is where it answers the kubelet and Prometheus: listen.probes, as it is built in.
 const probesPort = 9902
 
+// leastGrace is what the pod has unless it says otherwise, in seconds: the built-in drain and the time to close.
+const leastGrace = 30
+
+const graceAdvice = "terminationGracePeriodSeconds is less than 30: the sidecar drains for up to 25s after the application " +
+	"has ended, unless its configuration says otherwise"
+
 // Options say how Manifests does it.
 type Options struct {
 	Params Params
@@ -44,4 +50,5 @@ type Outcome struct {
 	Workload string // kind/name
 	Injected bool
 	Reason   string // why it was left alone
+	Advice   string // what is doubtful about it all the same, if anything
 }

@@ -3,6 +3,7 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"gopkg.in/yaml.v3"
 )
@@ -11,7 +12,7 @@ import (
 func (o Options) judge(list []workload) (outcomes []Outcome, wanted bool) {
 	for _, w := range list {
 		reason := w.leftAlone(o.All)
-		outcomes = append(outcomes, Outcome{Workload: w.name(), Injected: reason == "", Reason: reason})
+		outcomes = append(outcomes, Outcome{Workload: w.name(), Injected: reason == "", Reason: reason, Advice: w.advice()})
 		wanted = wanted || reason == ""
 	}
 	return outcomes, wanted
@@ -26,6 +27,15 @@ func (w workload) leftAlone(all bool) string {
 		return fmt.Sprintf("its pod has no label %s: \"true\"", Label)
 	case named(get(get(w.pod, "spec"), "initContainers"), Container) != nil:
 		return "it has a sidecar"
+	}
+	return ""
+}
+
+// advice says what the pod should think over. The API server says it too, as a warning.
+func (w workload) advice() string {
+	grace := text(get(get(w.pod, "spec"), "terminationGracePeriodSeconds"))
+	if seconds, err := strconv.Atoi(grace); err == nil && seconds < leastGrace {
+		return graceAdvice
 	}
 	return ""
 }

@@ -76,7 +76,7 @@ func rendering(t *testing.T) map[string]any {
 		"Label": Label, "Container": Container, "AdapterPattern": adapterPattern, "Params": params(), "URLs": urlsInCEL(),
 		"Adapters": strings.Replace(adaptersInCEL, "variables.annotations", "object.metadata.?annotations.orValue({})", 1),
 		"Volumes":  volumes, "Sidecar": inCEL(t, expressions().container(), "Object.spec.initContainers", strings.Repeat(" ", 12)),
-		"PodSpec": string(text),
+		"PodSpec": string(text), "Grace": leastGrace, "Advice": graceAdvice,
 	}
 }
 
