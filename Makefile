@@ -74,8 +74,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 	  done; \
 	done
 
-schema: ## write config.schema.json and the golden files anew
+schema: ## write config.schema.json, what is rendered in k8s/, and the golden files anew
 	go test ./internal/config -update
+	go test ./internal/inject -update
 
 image: sbom ## the container image, and its bill of materials in bin/
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
