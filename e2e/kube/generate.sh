@@ -10,10 +10,11 @@ staging=v0.${version#v1.}
 cd "$(dirname "$0")"
 rm -f go.mod go.sum
 go mod init github.com/fsm-integrations/sidecar/e2e/kube
+go mod edit -go=1.26.0
 mod=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
 sed -n 's,^.*\(k8s\.io/[a-z-]*\) => \./staging/.*,\1,p' "$mod" | while read -r module; do
 	go mod edit -replace "$module=$module@$staging"
 done
-go get -tool "k8s.io/kubernetes/cmd/kube-apiserver@$version"
+go get -tool "k8s.io/kubernetes/cmd/kube-apiserver@$version" "k8s.io/kubernetes/cmd/kube-controller-manager@$version"
 go get -tool "go.etcd.io/etcd/server/v3@$(go list -m -f '{{.Version}}' go.etcd.io/etcd/client/v3)" # what it was built with
 go mod tidy

@@ -18,12 +18,13 @@ import (
 	"github.com/fsm-integrations/sidecar/e2e"
 )
 
-// cluster is a kube-apiserver with an etcd of its own: no controllers, no scheduler, no kubelet. What those would do, the
-// tests do.
+// cluster is a kube-apiserver with an etcd of its own, and controllers where a test starts them: no scheduler, no kubelet.
+// What those would do, the tests do.
 type cluster struct {
-	url    string
-	client *http.Client
-	kinds  map[string]kind // by apiVersion/kind
+	url         string
+	certificate string // file
+	client      *http.Client
+	kinds       map[string]kind // by apiVersion/kind
 }
 
 const clusterToken = "e2e-administrator"
@@ -47,8 +48,8 @@ func startKubernetes(t *testing.T) *cluster {
 		"--cert-dir", filepath.Join(dir, "certificates"), "--token-auth-file", tokens, "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://e2e.example", "--service-account-key-file", key, "--service-account-signing-key-file", key,
 		"--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none")
-	c := &cluster{url: "https://" + address, kinds: map[string]kind{}, client: &http.Client{Timeout: clusterPatience,
-		Transport: &http.Transport{TLSClientConfig: trusting(t, filepath.Join(dir, "certificates", "apiserver.crt"))}}}
+	c := &cluster{url: "https://" + address, kinds: map[string]kind{}, certificate: filepath.Join(dir, "certificates", "apiserver.crt")}
+	c.client = &http.Client{Timeout: clusterPatience, Transport: &http.Transport{TLSClientConfig: trusting(t, c.certificate)}}
 	t.Cleanup(c.client.CloseIdleConnections)
 	within(t, clusterPatience, "the API server to be ready", func() bool {
 		status, _, err := c.try(http.MethodGet, "/readyz", "", nil)

@@ -42,6 +42,7 @@ func TestKubernetes(t *testing.T) {
 		{"no pod without its sidecar", noPodWithoutItsSidecar},
 		{"an ApplyConfiguration could not do it", applyConfigurationCannot},
 		{"the container runs", renderedContainerRuns},
+		{"controllers make the same pods", controllersMakeTheSamePods},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, c) })
 	}
