@@ -148,15 +148,15 @@ func (n *node) policiesChangeWithoutRestart(policies object, base string, system
 	n.cluster.mustApply(n.t, changed)
 	n.swap(filepath.Join(n.root, "etc/sidecar/config"), n.data("ConfigMap", "integration-policies"))
 	within(n.t, clusterPatience, "the changed policies to be served", func() bool {
-		ctx, cancel := context.WithTimeout(n.t.Context(), 2*time.Second)
-		defer cancel()
-		status, text := n.call(ctx, base+"/orders")
-		return status == http.StatusOK && text == fromSales
+		return strings.Contains(n.log.String(), `"msg":"configuration reloaded"`)
 	})
+	if status, text := n.call(n.t.Context(), base+"/orders"); status != http.StatusOK || text != fromSales {
+		n.t.Fatalf("the application is answered %d %q", status, text)
+	}
 	if got := <-system.seen; got != "/orders Bearer the-SALES_API_TOKEN" {
 		n.t.Errorf("the sales system saw %q", got)
 	}
-	if strings.Count(n.log.String(), `"serving"`) != 1 {
+	if strings.Count(n.log.String(), `"msg":"serving"`) != 1 {
 		n.t.Errorf("the container was started again")
 	}
 }

@@ -52,6 +52,10 @@ func TestKubernetes(t *testing.T) {
 func (c *cluster) furnish(t *testing.T) {
 	t.Helper()
 	c.mustApply(t, objectsIn(t, filepath.Join("..", ".cache", "kube", "podmonitors.yaml"))...)
+	within(t, clusterPatience, "the kind PodMonitor to be served", func() bool {
+		status, _, err := c.try(http.MethodGet, "/apis/monitoring.coreos.com/v1/namespaces/default/podmonitors", "", nil)
+		return err == nil && status == http.StatusOK
+	})
 	for _, name := range []string{restricted, labelled, plain} {
 		c.mustApply(t, namespace(name), object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "default", "namespace": name}})
 		for _, account := range objectsIn(t, filepath.Join(manifests, "base", "serviceaccount.yaml")) {
