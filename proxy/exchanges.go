@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -95,12 +96,15 @@ func (s *Server) readExchange(reply *reply, x *policy.Exchange, prefix string) (
 	return finalResponse(reply, x, kept, prefix)
 }
 
+// lookTime bounds how long Redis is asked for an exchange that is not on this sidecar's disk.
+const lookTime = time.Second
+
 // kept finds an exchange; nil when there is none.
 func (s *Server) kept(x *policy.Exchange, id string) (*accepted.Exchange, error) {
 	if s.deps.Accepted == nil || id == "" {
 		return nil, nil
 	}
-	ctx, done := x.Patience.Spend(x.Ctx)
+	ctx, done := context.WithTimeout(x.Ctx, lookTime) // longer than a call's patience: nothing waits behind this answer
 	defer done()
 	kept, err := s.deps.Accepted.Find(ctx, id)
 	if err == accepted.ErrNotFound {
