@@ -41,7 +41,11 @@ func (s *Sidecar) accepted(t *testing.T, body string, fields ...string) string {
 
 func (s *Sidecar) exchange(t *testing.T, location string, fields ...string) exchange {
 	t.Helper()
-	a := s.Get(t, location, fields...)
+	var a Answer
+	Eventually(t, "an answer about "+location, func() bool { // 503 while Redis is slow: ask again, as it says
+		a = s.Get(t, location, fields...)
+		return a.Status != 503
+	})
 	a.WantStatus(t, 200)
 	var x exchange
 	must(t, json.Unmarshal([]byte(a.Body), &x))
