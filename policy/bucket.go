@@ -40,7 +40,7 @@ func (b *bucket) take(x *Exchange, maxWait time.Duration) grant {
 	if b.shared == nil {
 		return b.takeOwn(maxWait)
 	}
-	ctx, done := x.Patience.Spend(x.Ctx)
+	ctx, done := x.askRedis(x.Ctx)
 	answer, err := b.shared.Take(ctx, maxWait)
 	done()
 	if err == nil {

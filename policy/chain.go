@@ -22,6 +22,8 @@ type Deps struct {
 	Secrets  *secret.Resolver
 	Vault    *vault.Store // behind Secrets; nil: there is none
 	Metrics  *telemetry.Metrics
+	Tracer   *telemetry.Tracer // nil: nothing is recorded
+	Logged   *telemetry.Share  // of successful exchanges; nil: all of them
 	Log      *slog.Logger
 }
 
@@ -56,9 +58,9 @@ func Compile(s *Settings, h *Host, d Deps) (Next, error) {
 	}
 	stages := []Stage{
 		// Once per exchange.
-		observe(s, h, d.Metrics.Adapter(h.Identity.ID), d.Log),
+		observe(s, h, d),
 		deadLetter(s, h.Identity, d.Letters),
-		stamp(s),
+		stamp(s, d.Tracer),
 		pin(h.Identity),
 		validate(s),
 		schema,

@@ -46,8 +46,8 @@ func BenchmarkChain(b *testing.B) {
 		return &wire.Response{Status: 200, Content: content}, nil
 	})
 	for _, stage := range []Stage{signature, credentials(s.Auth, r.host, r.deps.Secrets), breakStage(r.host), limitStage(r.host), attempts(s, r.host),
-		keyStages(s, r.host.Identity, r.keys), validate(s), stamp(s), deadLetter(s, r.host.Identity, r.spool),
-		observe(s, r.host, r.deps.Metrics.Adapter("bench"), r.deps.Log)} {
+		keyStages(s, r.host.Identity, r.keys), validate(s), stamp(s, nil), deadLetter(s, r.host.Identity, r.spool),
+		observe(s, r.host, r.deps)} {
 		next = stage(next)
 	}
 	benchmark(b, r, next)

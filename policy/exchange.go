@@ -43,7 +43,8 @@ type Exchange struct {
 	Deadline      time.Time // of the whole exchange
 	shortened     bool      // its end says nothing about the external system: the application shortened it, or the sidecar has to stop
 	CorrelationID string
-	TraceID       string // from traceparent, for the log
+	TraceID       string // of W3C Trace Context; "" when the call is in no trace
+	SpanID        string // of the exchange's own span; "" when it is not recorded
 	Tenant, User  string
 
 	Adapter   *Identity
@@ -71,6 +72,7 @@ type Exchange struct {
 	TokenError   error              // why the access token that was sent could not be renewed yet, for the log
 	SpoolError   error              // of the spool, for the log
 
+	trace    traced
 	document any    // the request body as JSON, while it is looked into
 	decoded  bool   // document is there; null is one
 	outgoing []byte // what is sent in place of the request body; nil when that is sent as it is
@@ -145,6 +147,7 @@ func (x *Exchange) beginAttempt() {
 	x.attempt = x.Request
 	x.attempt.Fields = x.Request.Fields.Clone(4)
 	x.dress()
+	x.nameAttempt()
 }
 
 // Remaining is the time left of the whole exchange.
@@ -164,6 +167,20 @@ func (x *Exchange) wait(d time.Duration) error {
 		return x.gone()
 	case <-x.stopping():
 		return drained()
+	}
+}
+
+// askRedis returns a context for one question to Redis, which ends when patience does. done must be called when the
+// question is answered.
+func (x *Exchange) askRedis(ctx context.Context) (waiting context.Context, done func()) {
+	waiting, spent := x.Patience.Spend(ctx)
+	if !x.trace.recorded || !x.Patience.Bounded() {
+		return waiting, spent
+	}
+	start := time.Now()
+	return waiting, func() {
+		spent()
+		x.waited(waitRedis, start)
 	}
 }
 

@@ -29,7 +29,7 @@ var tokenByte = func() (t [256]bool) {
 // its value into them.
 var reserved = [...]string{"Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Keep-Alive",
 	"Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Upgrade", "Expect", "Via",
-	CorrelationField, tenantField, userField, timeoutField, baggageField, "Traceparent", "Tracestate"}
+	CorrelationField, tenantField, userField, timeoutField, baggageField, traceparentField, tracestateField}
 
 // fieldFault says what is wrong with a field that a policy writes; "" when nothing is.
 func fieldFault(name string) string {

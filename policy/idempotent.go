@@ -153,7 +153,7 @@ func (g *keyGuard) resend(x *Exchange) bool {
 
 // forsake gives up a delivery that an earlier process may have sent, of which the store of keys knows nothing.
 func (g *keyGuard) forsake(x *Exchange, scope idempotency.Scope, owner idempotency.Owner) error {
-	ctx, done := x.Patience.Spend(context.WithoutCancel(x.Ctx))
+	ctx, done := x.askRedis(context.WithoutCancel(x.Ctx))
 	defer done()
 	if err := g.store.Abandon(ctx, scope, owner, g.TTL.D()); err != nil {
 		x.StoreError = err
@@ -163,7 +163,7 @@ func (g *keyGuard) forsake(x *Exchange, scope idempotency.Scope, owner idempoten
 
 // begin asks for the key. Only a shared store is waited for with patience; what is local is waited for.
 func (g *keyGuard) begin(x *Exchange, ask idempotency.Request) (idempotency.Decision, error) {
-	ctx, done := x.Patience.Spend(x.Ctx)
+	ctx, done := x.askRedis(x.Ctx)
 	defer done()
 	return g.store.Begin(ctx, ask)
 }
@@ -174,7 +174,7 @@ func (g *keyGuard) run(next Next, x *Exchange, scope idempotency.Scope, owner id
 	x.keep = true
 	returned := false
 	defer func() {
-		ctx, done := x.Patience.Spend(context.WithoutCancel(x.Ctx))
+		ctx, done := x.askRedis(context.WithoutCancel(x.Ctx))
 		defer done()
 		if !returned { // a panic: nobody knows how far the call came
 			_ = g.store.Abandon(ctx, scope, owner, g.TTL.D())
@@ -233,6 +233,7 @@ func (g *keyGuard) replay(x *Exchange, o *idempotency.Outcome) (*wire.Response, 
 // await waits for the call that has the key, within the deadline, unless there is no telling when it ends.
 func (g *keyGuard) await(x *Exchange, done <-chan struct{}) error {
 	if done != nil {
+		defer x.waited(waitInFlight, x.clock())
 		timer := time.NewTimer(x.Remaining())
 		defer timer.Stop()
 		select {

@@ -57,6 +57,7 @@ func (l *Limiter) take(x *Exchange, maxWait time.Duration) error {
 	start := time.Now()
 	err := x.wait(g.wait)
 	x.LimitWait += time.Since(start)
+	x.waited(waitLimit, start)
 	if err != nil {
 		b.giveBack(g)
 	}

@@ -126,7 +126,9 @@ func accessToken(a *Auth, h *Host, secrets *secret.Resolver) (Stage, error) {
 			if err != nil {
 				return nil, err
 			}
+			began := x.clock()
 			token, err := source.Get(x.Ctx, x.Deadline)
+			x.waited(waitToken, began)
 			if token == nil {
 				return nil, h.noToken(x, err)
 			}

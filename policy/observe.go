@@ -17,8 +17,8 @@ import (
 
 // observe publishes each exchange once: when its answer is complete, which for a streamed response is when the last
 // byte was passed on.
-func observe(s *Settings, h *Host, m *telemetry.Adapter, log *slog.Logger) Stage {
-	o := &observer{host: h, metrics: m, log: log, limited: h.Limiter != nil, secrets: s.Auth != nil || s.Sign != nil}
+func observe(s *Settings, h *Host, d Deps) Stage {
+	o := &observer{host: h, metrics: d.Metrics.Adapter(h.Identity.ID), log: d.Log, logged: d.Logged, spans: newSpanner(d.Tracer, h.Identity), limited: h.Limiter != nil, secrets: s.Auth != nil || s.Sign != nil}
 	return func(next Next) Next {
 		return func(x *Exchange) (resp *wire.Response, err error) {
 			h.live.inFlight.Add(1)
@@ -62,6 +62,8 @@ type observer struct {
 	host    *Host
 	metrics *telemetry.Adapter
 	log     *slog.Logger
+	logged  *telemetry.Share
+	spans   *spanner
 	limited bool
 	secrets bool
 }
@@ -110,7 +112,8 @@ func (s *observedStream) Close() error {
 }
 
 func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err error, kind problem.ErrorType) {
-	took := time.Since(x.Start)
+	now := time.Now()
+	took := now.Sub(x.Start)
 	o.host.live.inFlight.Add(-1)
 	level := slog.LevelInfo
 	if x.Accepted == nil && !x.Again { // else nothing has come of the exchange yet
@@ -124,7 +127,8 @@ func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err err
 	if kind == problem.TypeInternal || x.LetterLost {
 		level = slog.LevelError
 	}
-	if o.log.Enabled(context.Background(), level) {
+	o.spans.publish(x, ended{status, kind, now})
+	if o.wanted(x, level) {
 		o.write(x, level, status, took, err, kind)
 	}
 }
@@ -132,7 +136,7 @@ func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err err
 // countEnd counts an exchange that is done with.
 func (o *observer) countEnd(x *Exchange, took time.Duration, kind problem.ErrorType) {
 	m := o.metrics
-	m.Duration.Observe(took.Seconds())
+	m.Took(took.Seconds(), x.TraceID, x.SpanID)
 	if kind == problem.TypeNone {
 		m.Success.Inc()
 	} else {
@@ -208,6 +212,19 @@ func (o *observer) countLimit(x *Exchange) {
 	}
 }
 
+// wanted reports whether the exchange is logged. Of those that are of no interest but for their number, a share is.
+func (o *observer) wanted(x *Exchange, level slog.Level) bool {
+	ctx := context.Background()
+	routine := level == slog.LevelInfo && x.Replay == nil && x.StoreError == nil && x.SpoolError == nil && x.TokenError == nil
+	if !routine || o.logged == nil || o.log.Enabled(ctx, slog.LevelDebug) {
+		return o.log.Enabled(ctx, level)
+	}
+	if id := x.trace.context.Trace; id.IsValid() {
+		return o.logged.OfTrace(id) && o.log.Enabled(ctx, level)
+	}
+	return o.logged.OfText(x.CorrelationID) && o.log.Enabled(ctx, level)
+}
+
 // write logs the exchange: never a secret, a body or a query value.
 func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Duration, err error, kind problem.ErrorType) {
 	path, _, _ := strings.Cut(x.Target, "?")
@@ -226,6 +243,7 @@ func (o *observer) write(x *Exchange, level slog.Level, status int, took time.Du
 	text("exchange_id", x.exchangeID())
 	text("error_type", string(kind))
 	text("trace_id", x.TraceID)
+	text("span_id", x.SpanID)
 	text("tenant_id", x.Tenant)
 	text("user_id", x.User)
 	text("idempotency", x.Idempotency)

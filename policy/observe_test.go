@@ -33,7 +33,7 @@ func newWatcher(t testing.TB, edit func(*Settings)) *watcher {
 		edit(s)
 	}
 	w := &watcher{t: t, host: testHost(t, "", s), metrics: telemetry.NewMetrics("v", "c")}
-	w.stage = observe(s, w.host, w.metrics.Adapter(w.host.Identity.ID), slog.New(slog.NewJSONHandler(&w.log, nil)))
+	w.stage = observe(s, w.host, Deps{Metrics: w.metrics, Log: slog.New(slog.NewJSONHandler(&w.log, nil))})
 	return w
 }
 

@@ -67,7 +67,9 @@ func attempts(s *Settings, h *Host) Stage {
 				}
 				made := len(x.Attempts)
 				var later *wire.Response
+				began := x.clock()
 				laterErr := x.wait(delay)
+				x.waited(waitRetry, began)
 				if laterErr == nil {
 					later, laterErr = plan.try(next, x)
 				}

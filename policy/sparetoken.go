@@ -26,7 +26,10 @@ func (l *Limiter) takeSpare(x *Exchange) error {
 			x.LimitHits = hits + 1
 			return rateLimited(&l.settings, state)
 		}
-		if err := x.wait(pause); err != nil {
+		start := x.clock()
+		err := x.wait(pause)
+		x.waited(waitLimit, start)
+		if err != nil {
 			return err
 		}
 		x.LimitWait += pause

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/internal/wire"
 )
 
@@ -28,8 +29,8 @@ func Correlate(f wire.Fields) string {
 	return uuid.Must(uuid.NewV7()).String()
 }
 
-// stamp reads the call's context, removes what is not for third parties, and sets the deadline.
-func stamp(s *Settings) Stage {
+// stamp reads the call's context, finds its place in a trace, removes what is not for third parties, and sets the deadline.
+func stamp(s *Settings, t *telemetry.Tracer) Stage {
 	forward := func(what string) bool { return slices.Contains(s.Context.Forward, what) }
 	var stopped []string
 	for _, f := range [...]struct{ what, field string }{{"tenant", tenantField}, {"user", userField}, {"baggage", baggageField}} {
@@ -43,7 +44,7 @@ func stamp(s *Settings) Stage {
 			fields := &x.Request.Fields
 			fields.Set(CorrelationField, x.CorrelationID)
 			x.Tenant, x.User = fields.Get(tenantField), fields.Get(userField)
-			x.TraceID = traceID(fields.Get("Traceparent"))
+			x.joinTrace(t)
 			for _, name := range stopped {
 				fields.Del(name)
 			}
@@ -71,12 +72,4 @@ func shorten(x *Exchange, total time.Duration) error {
 		x.Deadline, x.shortened = x.Start.Add(own), true
 	}
 	return nil
-}
-
-// traceID takes the trace id out of a traceparent (W3C Trace Context section 3.2).
-func traceID(traceparent string) string {
-	if len(traceparent) < 55 || traceparent[2] != '-' || traceparent[35] != '-' {
-		return ""
-	}
-	return traceparent[3:35]
 }

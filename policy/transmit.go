@@ -44,6 +44,7 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 		deadline = x.Deadline
 	}
 	ctx, cancel := context.WithDeadline(x.Ctx, deadline)
+	x.sends()
 	resp, sending, err := t.exchange(ctx, cancel, x)
 	record := x.record(dlq.Attempt{Start: start, Duration: time.Since(start), Sent: sending.sent()})
 	if err != nil {
@@ -71,6 +72,7 @@ func (t *transmitter) exchange(ctx context.Context, cancel context.CancelFunc, x
 	if err != nil {
 		return nil, sending, err
 	}
+	x.spoke(answer.ProtoMajor)
 	if answer.StatusCode < 200 || answer.StatusCode > 999 { // 101, though nobody asked to switch protocols (RFC 9110 section 15.2.2), or no status at all
 		_ = answer.Body.Close()
 		return nil, sending, errNotFinal

@@ -125,6 +125,8 @@ func fixed(before *Snapshot, doc *config.Document) error {
 		return errors.New("redis cannot change while the sidecar runs; restart it")
 	case !reflect.DeepEqual(was.Vault, doc.Vault):
 		return errors.New("vault cannot change while the sidecar runs; restart it")
+	case was.Telemetry.OTLPEndpoint != doc.Telemetry.OTLPEndpoint:
+		return errors.New("telemetry.otlp_endpoint cannot change while the sidecar runs; restart it")
 	case was.Telemetry.LogFormat != doc.Telemetry.LogFormat, was.Telemetry.ServiceName != doc.Telemetry.ServiceName:
 		return errors.New("telemetry.log_format and telemetry.service_name cannot change while the sidecar runs; restart it")
 	}

@@ -34,7 +34,9 @@ import (
 // process is a whole sidecar, running. start builds and serves it; stop takes it down in reverse.
 type process struct {
 	file     string
-	level    *slog.LevelVar
+	level    *telemetry.Level
+	logged   *telemetry.Share  // of successful exchanges
+	tracer   *telemetry.Tracer // nil: spans are not sent
 	log      *slog.Logger
 	audit    *slog.Logger // takes every line, whatever the level
 	metrics  *telemetry.Metrics
@@ -68,11 +70,10 @@ const adminHeaderTimeout = 5 * time.Second
 // start opens the stores, serves admin and probes, and then the application. What it opened it closes again when any
 // of it fails.
 func start(doc *config.Document, logs io.Writer) (*process, error) {
-	p := &process{file: doc.File, level: new(slog.LevelVar), secrets: secret.NewResolver(), expired: make(chan struct{}), closed: make(chan struct{})}
-	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
-	p.log = telemetry.NewLogger(logs, p.level, doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
-	p.audit = telemetry.NewLogger(logs, new(slog.LevelVar), doc.Telemetry.LogFormat).With("service", doc.Telemetry.ServiceName)
-	p.metrics = telemetry.NewMetrics(currentBuild().Version, currentBuild().Commit)
+	p := &process{file: doc.File, secrets: secret.NewResolver(), expired: make(chan struct{}), closed: make(chan struct{})}
+	if err := p.openObservability(doc, logs); err != nil {
+		return nil, err
+	}
 	if err := p.openStores(doc); err != nil {
 		p.closeStores()
 		return nil, err
@@ -128,8 +129,9 @@ func (p *process) openStores(doc *config.Document) (err error) {
 
 // open builds the server and binds every address.
 func (p *process) open(doc *config.Document) error {
-	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Vault: p.vault, Metrics: p.metrics, Log: p.log}, currentBuild().Version)
-	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{})
+	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Vault: p.vault, Metrics: p.metrics,
+		Tracer: p.tracer, Logged: p.logged, Log: p.log}, currentBuild().Version)
+	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}) // which has exemplars
 	p.server.AlertsTo(p.kick)
 	p.forward()
 	if err := p.listen(doc, admin.Probes(p.server, handler)); err != nil {
@@ -186,7 +188,7 @@ func (p *process) reload(context.Context) error {
 		p.server.NoteReload(p.file, err.Error())
 		return err
 	}
-	p.level.Set(telemetry.ParseLevel(doc.Telemetry.LogLevel))
+	p.adjust(doc.Telemetry)
 	p.server.NoteReload(p.file, "")
 	p.log.Info("configuration reloaded", "file", p.file, "adapters", len(doc.Adapters))
 	return nil
@@ -242,6 +244,7 @@ func (p *process) stop(drain time.Duration) error {
 	p.stopTelling()
 	p.done()
 	<-p.expired
+	p.flushSpans(ctx)
 	p.closeListeners()
 	p.closeStores()
 	close(p.closed)
@@ -259,6 +262,7 @@ func (p *process) closeListeners() {
 }
 
 func (p *process) closeStores() {
+	_ = p.tracer.Shutdown(context.Background()) // of a start that failed; else it was flushed
 	if p.keys != nil {
 		p.close(p.keys)
 	}

@@ -52,6 +52,7 @@ func (a *app) run(file string) error {
 	}
 	log.SetFlags(0)
 	log.SetOutput(telemetry.Library(p.log).Writer()) // net/http's client prints there what it found odd
+	telemetry.OpenTelemetryTo(p.log)
 	shared.LogTo(telemetry.Library(p.log))
 	for _, w := range doc.Warnings {
 		p.log.Warn("configuration", "warning", w.Error())

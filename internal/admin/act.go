@@ -17,6 +17,7 @@ type order struct {
 	DryRun bool   `json:"dry_run,omitempty"`
 
 	Run string   `json:"run,omitempty"` // of a replay: name of the run it is part of
+	For string   `json:"for,omitempty"` // of a log level: a duration
 	IDs []string `json:"ids,omitempty"` // of an adoption: whole ids; none: all that are chosen otherwise
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/proxy"
 )
 
@@ -45,6 +46,7 @@ type Config struct {
 	Audit      *slog.Logger // takes every line, whatever the level of Log; nil: Log
 	// Token is asked at each request for what it must carry as Authorization: Bearer; nil: none is wanted.
 	Token  func(context.Context) (secret.Value, error)
+	Level  *telemetry.Level            // of the log; nil: it is fixed
 	Hosts  []string                    // names in the Host field accepted beside localhost and loopback addresses
 	Reload func(context.Context) error // nil: reloading answers 501; an error is the faults, one a line
 }
@@ -95,6 +97,8 @@ func (s *server) routes() []route {
 		post("/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, "discard", s.discard),
 		post("/api/v1/adopt", `take letters over from the sink: ?from=kafka and as for letters {"ids": [], "dry_run": false, "who": ""}`, "adopt", s.adopt),
 		post("/api/v1/breakers/{adapter}/{action}", `open, close or reset: {"who": ""}`, "breaker", s.breaker),
+		get("/api/v1/log-level", "what is logged, and until when", s.logLevel),
+		post("/api/v1/log-level/{level}", `debug, info, warn or error for a while, or configured: {"for": "15m", "who": ""}`, "log level", s.setLogLevel),
 		post("/api/v1/reload", `read the configuration again: {"who": ""}`, "reload", s.reload),
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/secret"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/proxy"
 )
 
@@ -87,6 +88,16 @@ func (c *Client) Discard(ctx context.Context, id, who string) error {
 // SetBreaker opens, closes or resets the breaker of an adapter and returns how it stands then.
 func (c *Client) SetBreaker(ctx context.Context, adapter string, a proxy.BreakerAction, who string) (d Done, err error) {
 	return d, c.post(ctx, "/api/v1/breakers/"+url.PathEscape(adapter)+"/"+string(a), order{Who: who}, &d)
+}
+
+// LogLevel asks what is logged.
+func (c *Client) LogLevel(ctx context.Context) (s telemetry.LevelState, err error) {
+	return s, c.get(ctx, "/api/v1/log-level", &s)
+}
+
+// SetLogLevel changes what is logged for a while.
+func (c *Client) SetLogLevel(ctx context.Context, level string, lasting time.Duration, who string) (s telemetry.LevelState, err error) {
+	return s, c.post(ctx, "/api/v1/log-level/"+url.PathEscape(level), order{Who: who, For: lasting.String()}, &s)
 }
 
 // Reload makes the sidecar read its configuration again.

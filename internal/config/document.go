@@ -61,9 +61,10 @@ type Listen struct {
 
 // Telemetry are logs and spans.
 type Telemetry struct {
-	ServiceName  string  `yaml:"service_name" default:"integration-sidecar" doc:"service.name of spans and logs."`
-	OTLPEndpoint string  `yaml:"otlp_endpoint" later:"*" format:"url" doc:"Collector of spans, as a URL. Empty: none are sent."`
-	SampleRatio  float64 `yaml:"sample_ratio" default:"1.0" min:"0" max:"1" doc:"Share of new traces that are recorded; traces of the application keep its decision."`
-	LogLevel     string  `yaml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
-	LogFormat    string  `yaml:"log_format" default:"json" enum:"json,text" doc:"One JSON object per line, or text for people."`
+	ServiceName     string  `yaml:"service_name" default:"integration-sidecar" doc:"service.name of spans and logs."`
+	OTLPEndpoint    string  `yaml:"otlp_endpoint" format:"url" doc:"Collector of spans (OTLP over HTTP), as a URL below which /v1/traces is. Empty: none are sent, unless OTEL_EXPORTER_OTLP_ENDPOINT says where to."`
+	SampleRatio     float64 `yaml:"sample_ratio" default:"1.0" min:"0" max:"1" doc:"Share of new traces that are recorded; traces of the application keep its decision."`
+	LogSuccessRatio float64 `yaml:"log_success_ratio" default:"1" min:"0" max:"1" doc:"Share of successful exchanges that are logged; failures always are."`
+	LogLevel        string  `yaml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
+	LogFormat       string  `yaml:"log_format" default:"json" enum:"json,text" doc:"One JSON object per line, or text for people."`
 }

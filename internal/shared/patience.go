@@ -17,6 +17,9 @@ func NewPatience(budget time.Duration) Patience {
 	return Patience{bounded: true, full: budget, left: budget}
 }
 
+// Bounded reports whether there is a Redis to wait for.
+func (p *Patience) Bounded() bool { return p.bounded }
+
 // Renew makes it what it was at the start: a wait was over that was not for Redis, such as one for another call.
 func (p *Patience) Renew() { p.left = p.full }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // NewLogger writes to w at level debug, info, warn or error; format is json or text.
-func NewLogger(w io.Writer, level *slog.LevelVar, format string) *slog.Logger {
+func NewLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "text" {
 		return slog.New(slog.NewTextHandler(w, options))

@@ -45,6 +45,16 @@ type Adapter struct {
 	Delivered, Failed              prometheus.Counter // how they ended
 }
 
+// Took observes the duration of an exchange, in seconds, with the span that shows one of such a duration; "" when it
+// was not recorded.
+func (a *Adapter) Took(seconds float64, traceID, spanID string) {
+	if with, ok := a.Duration.(prometheus.ExemplarObserver); ok && spanID != "" {
+		with.ObserveWithExemplar(seconds, prometheus.Labels{"trace_id": traceID, "span_id": spanID})
+		return
+	}
+	a.Duration.Observe(seconds)
+}
+
 // durationBuckets are the specification's, in seconds, and finer ones below 100 ms.
 var durationBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 2, 5, 10, 30}
 
