@@ -52,7 +52,7 @@ func TestExampleShowsEveryAvailableKey(t *testing.T) {
 		}
 	}
 	walk(offered(t), fieldsOf(settingsType), "")
-	for _, key := range []string{"proxy", "admin", "probes", "allow_remote_admin", "drain", "service_name", "log_level", "log_format", "dir", "max_bytes", "retention",
+	for _, key := range []string{"proxy", "admin", "probes", "allow_remote_admin", "drain", "service_name", "log_level", "log_format", "log_success_ratio", "otlp_endpoint", "sample_ratio", "dir", "max_bytes", "retention",
 		"body", "id", "version", "upstream", "listen", "match", "method", "path", "bearer", "basic", "header"} {
 		if !regexp.MustCompile(`(?m)(^|[ {#])` + key + `:`).MatchString(string(sidecar.ExampleConfig)) {
 			t.Errorf("the example does not show %s", key)

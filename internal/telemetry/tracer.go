@@ -38,6 +38,11 @@ func newTracer(version string, s sampling, options ...sdktrace.TracerProviderOpt
 	return t
 }
 
+// NewTracerTo returns a tracer whose spans go to a processor, and of whose new traces ratio are recorded.
+func NewTracerTo(p sdktrace.SpanProcessor, ratio float64) *Tracer {
+	return newTracer("", sampling{ratio: ratio, heedParent: true}, sdktrace.WithSpanProcessor(p))
+}
+
 // maxAttribute bounds the text of an attribute, in characters.
 const maxAttribute = 4096
 
@@ -110,7 +115,7 @@ type Span struct {
 
 // Publish passes a span on to be sent. It does not wait: what finds no room is dropped and counted.
 func (t *Tracer) Publish(s *Span) {
-	state, _ := trace.ParseTraceState(s.State)
+	state, _ := trace.ParseTraceState(s.State) // one that only the SDK does not take is passed on all the same, and not shown
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.Context.Trace, SpanID: s.Parent, TraceFlags: s.Context.Flags, TraceState: state, Remote: s.Remote})
 	ctx := context.WithValue(trace.ContextWithSpanContext(context.Background(), parent), spanIDKey{}, s.Context.Span)
 	options := []trace.SpanStartOption{trace.WithTimestamp(s.Start), trace.WithSpanKind(s.Kind), trace.WithAttributes(s.Attributes...)}
