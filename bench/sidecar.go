@@ -117,7 +117,7 @@ func (s *site) sidecarBinary(ctx context.Context) (string, error) {
 	if _, err := os.Stat(out); err == nil {
 		return out, nil
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out,
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", out,
 		"github.com/fsm-integrations/sidecar/cmd/sidecar")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {

@@ -26,7 +26,7 @@ func Main(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "sidecar")
-	if out, err := exec.Command("go", "build", "-o", binary, commandPackage).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", binary, commandPackage).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: the binary does not build: %v\n%s", err, out)
 		return 1
 	}

@@ -54,6 +54,13 @@ if [ ! -x "$cache/toxiproxy-server" ]; then
 	mv "$cache/server" "$cache/toxiproxy-server"
 fi
 
+if [ ! -x "$cache/otelcol" ] || ! cmp -s otelcol/go.mod .cache/otelcol.mod; then
+	echo "e2e: building an OpenTelemetry Collector, which takes some minutes"
+	mkdir -p "$cache"
+	(cd otelcol && GOFLAGS= CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$cache/otelcol" .)
+	cp otelcol/go.mod .cache/otelcol.mod # last: tells of which version it is
+fi
+
 if [ ! -x "$cache/vault" ] || ! cmp -s vault/go.mod .cache/vault.mod; then
 	echo "e2e: building Vault, which takes some minutes"
 	mkdir -p "$cache"

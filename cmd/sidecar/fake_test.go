@@ -17,6 +17,7 @@ import (
 
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/admin"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/proxy"
 )
 
@@ -43,7 +44,9 @@ func startFake(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(err)
 		ts.Check(json.Unmarshal(content, into))
 	}
-	door := httptest.NewServer(admin.New(admin.Config{Controller: f, Letters: f, Sink: f.asSink(), Log: slog.New(slog.DiscardHandler)}))
+	level := new(telemetry.Level)
+	ts.Defer(func() { level.Override(0, 0) })
+	door := httptest.NewServer(admin.New(admin.Config{Controller: f, Letters: f, Sink: f.asSink(), Log: slog.New(slog.DiscardHandler), Level: level}))
 	probes := httptest.NewServer(admin.Probes(f, http.NotFoundHandler()))
 	ts.Defer(door.Close)
 	ts.Defer(probes.Close)

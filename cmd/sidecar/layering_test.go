@@ -37,6 +37,7 @@ var aside = map[string]struct{ imports, importers []string }{
 	"bench":                          {},
 	"e2e":                            {},
 	"e2e/servers":                    {},
+	"e2e/otelcol":                    {},
 	"e2e/verify":                     {},
 }
 
