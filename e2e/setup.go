@@ -12,6 +12,7 @@ type Setup struct {
 	DLQ      string   // more keys of the dlq block, beside dir
 	Top      string   // more keys of the document
 	LogLevel string   // empty: info
+	Spans    string   // more keys of the telemetry block, each followed by a comma
 	Env      []string // NAME=value, beside PATH and HOME
 	Dir      string   // working folder; empty: one that the test removes
 	Proxy    string   // address of the proxy listener; empty: a free one
@@ -54,7 +55,7 @@ func (s *Sidecar) document(c Setup) string {
 		defaults = quickDefaults
 	}
 	return fmt.Sprintf("listen: { proxy: %s, admin: %s, probes: %s }\n", s.Proxy, s.Admin, s.Probes) +
-		"telemetry: { log_level: " + level + " }\n" +
+		"telemetry: { " + c.Spans + " log_level: " + level + " }\n" +
 		strings.TrimSpace(c.Top) + "\n" +
 		"dlq:\n  dir: " + s.SpoolDir() + "\n" + indent(c.DLQ) +
 		"defaults:\n" + indent(defaults) +
