@@ -1,11 +1,11 @@
 // Command bench measures what the sidecar costs beside other proxies, in one run.
 //
 // It starts an upstream, nginx, HAProxy, a bare httputil.ReverseProxy and the sidecar (once with its log off, once
-// with a line per call, once with its state in a redis-server), each as a process of its own on loopback, and sends the
+// with a line per call, once with spans and lines of 1 %, once with its state in a redis-server), each as a process of its own on loopback, and sends the
 // same calls through each of them in short slices, round after round. A busy machine then disturbs all of them alike,
 // and the ratios between them hold where absolute numbers do not. README.md says how to read the result.
 //
-// The upstream, the load generator and the bare proxy are this binary again, started with a role as its first
+// The upstream, the load generator, the collector of spans and the bare proxy are this binary again, started with a role as its first
 // argument, so that the CPU time of each proxy is that of one process with nothing else in it.
 package main
 
@@ -46,6 +46,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		switch args[0] {
 		case roleUpstream:
 			return runUpstream(ctx, args[1:])
+		case roleCollector:
+			return runCollector(ctx, args[1:])
 		case roleHTTPUtil:
 			return runHTTPUtil(ctx, args[1:])
 		case roleLoad:

@@ -23,6 +23,9 @@ func (b *bench) measure(ctx context.Context) error {
 	if err := b.visit(ctx, b.keeping(), true); err != nil {
 		return err
 	}
+	if err := b.each(func(s *series) error { return s.target.spans.check() }); err != nil {
+		return err
+	}
 	return b.each((*series).readKeyed)
 }
 

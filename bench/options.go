@@ -19,6 +19,7 @@ const (
 	namePooled     = "httputil-pool"
 	nameSidecar    = "sidecar"
 	nameSidecarLog = "sidecar-log"
+	nameObserved   = "sidecar-observed"
 	nameRedis      = "sidecar-redis"
 )
 
@@ -36,7 +37,7 @@ type options struct {
 }
 
 func allNames() []string {
-	return []string{nameDirect, nameNginx, nameHAProxy, nameHTTPUtil, namePooled, nameSidecar, nameSidecarLog, nameRedis}
+	return []string{nameDirect, nameNginx, nameHAProxy, nameHTTPUtil, namePooled, nameSidecar, nameSidecarLog, nameObserved, nameRedis}
 }
 
 // defaultNames leave out the pooled yardstick: no target is held against it, and every target takes its share of

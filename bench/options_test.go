@@ -14,7 +14,7 @@ func TestOptionsChooseTargets(t *testing.T) {
 	}{
 		{"default", nil, defaultNames()},
 		{"only, in printing order", []string{"-only", "httputil, direct"}, []string{nameDirect, nameHTTPUtil}},
-		{"without", []string{"-without", "nginx,haproxy"}, []string{nameDirect, nameHTTPUtil, nameSidecar, nameSidecarLog, nameRedis}},
+		{"without", []string{"-without", "nginx,haproxy"}, []string{nameDirect, nameHTTPUtil, nameSidecar, nameSidecarLog, nameObserved, nameRedis}},
 		{"pooled on demand", []string{"-only", "httputil-pool"}, []string{namePooled}},
 	}
 	for _, tt := range tests {

@@ -18,6 +18,9 @@ func (r *report) print(w io.Writer) error {
 			return err
 		}
 	}
+	if err := r.printObserved(w); err != nil {
+		return err
+	}
 	if err := r.printShared(w); err != nil {
 		return err
 	}

@@ -33,7 +33,8 @@ type callRow struct {
 	LogBytes   float64 `json:"log_bytes_per_call"`
 	VsHTTPUtil *ratios `json:"vs_httputil,omitempty"`
 	VsNginx    *ratios `json:"vs_nginx,omitempty"`
-	Redis      *shared `json:"redis,omitempty"` // of the target with one
+	VsSidecar  *ratios `json:"vs_sidecar,omitempty"` // of the observed one
+	Redis      *shared `json:"redis,omitempty"`      // of the target with one
 	Slices     []slice `json:"slices"`
 }
 
@@ -79,12 +80,16 @@ func newReport(b *bench, before, after host) *report {
 
 func (b *bench) newCallRow(s *series, workload string) callRow {
 	all := s.slices[workload]
+	var observed *ratios
+	if s.target.name == nameObserved {
+		observed = b.compare(s, nameSidecar, workload)
+	}
 	return callRow{
 		Target: s.target.name, Workload: workload,
 		CallRate: medianOf(all, callRate), P50: medianOf(all, p50), P99: medianOf(all, p99),
 		CPU: medianOf(all, cpuPerCall), LogBytes: medianOf(all, logPerCall),
 		VsHTTPUtil: b.compare(s, nameHTTPUtil, workload), VsNginx: b.compare(s, nameNginx, workload),
-		Redis: b.newShared(s, workload), Slices: all,
+		VsSidecar: observed, Redis: b.newShared(s, workload), Slices: all,
 	}
 }
 

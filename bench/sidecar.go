@@ -43,6 +43,22 @@ func newSidecarRedis(ctx context.Context, s *site) (*target, error) {
 	return t, nil
 }
 
+// newSidecarObserved is the same sidecar with everything that observes on, for one call in a hundred.
+func newSidecarObserved(ctx context.Context, s *site) (*target, error) {
+	c, err := newCollector(s)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.sidecarWith(ctx, nameObserved, "")
+	if err != nil {
+		return nil, err
+	}
+	t.program.env = append(t.program.env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+c.addr)
+	t.evidence = append(t.evidence, "traceparent: 00-")
+	t.about, t.logs, t.spans = "all policies, spans and log lines of 1 %", false, c
+	return t, nil
+}
+
 // sidecarWith is the sidecar of that name, with more lines in its configuration.
 func (s *site) sidecarWith(ctx context.Context, name, more string) (*target, error) {
 	binary, err := s.sidecarBinary(ctx)
@@ -62,8 +78,11 @@ func (s *site) sidecarWith(ctx context.Context, name, more string) (*target, err
 		return nil, err
 	}
 	level := "error"
-	if name == nameSidecarLog {
+	switch name {
+	case nameSidecarLog:
 		level = "info"
+	case nameObserved:
+		level = "info, log_success_ratio: 0.01, sample_ratio: 0.01"
 	}
 	config := strings.NewReplacer("{proxy}", addrs[0], "{admin}", addrs[1], "{probes}", addrs[2],
 		"{spool}", spool, "{level}", level, "{upstream}", s.upstream).Replace(sidecarConfig)

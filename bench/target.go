@@ -12,14 +12,15 @@ import (
 // target is one way to the upstream.
 type target struct {
 	name     string
-	about    string   // version, for the report
-	addr     string   // where the load goes
-	program  *program // nil for direct
-	evidence []string // what the upstream must see of a POST, in lower case
-	logs     bool     // it must write a line per call
-	keeps    bool     // it remembers keys, and so takes the workloads that have some
-	redis    *redis   // where it does so, if that is no file of its own
-	process  *process // once launched
+	about    string     // version, for the report
+	addr     string     // where the load goes
+	program  *program   // nil for direct
+	evidence []string   // what the upstream must see of a POST, in lower case
+	logs     bool       // it must write a line per call
+	keeps    bool       // it remembers keys, and so takes the workloads that have some
+	redis    *redis     // where it does so, if that is no file of its own
+	spans    *collector // where its spans go
+	process  *process   // once launched
 	startup  []time.Duration
 }
 
@@ -49,6 +50,8 @@ func newTarget(ctx context.Context, name string, s *site) (*target, error) {
 		return newHTTPUtil(name, s)
 	case nameSidecar, nameSidecarLog:
 		return newSidecar(ctx, name, s)
+	case nameObserved:
+		return newSidecarObserved(ctx, s)
 	case nameRedis:
 		return newSidecarRedis(ctx, s)
 	}
@@ -76,11 +79,16 @@ func newHTTPUtil(name string, s *site) (*target, error) {
 }
 
 // launch starts the target times over, noting each start-up from exec to the first right answer through it, and
-// leaves the last one running. Its Redis is started before, once.
+// leaves the last one running. Its Redis and its collector are started before, once.
 func (t *target) launch(ctx context.Context, times int) error {
 	if t.redis != nil {
 		if err := t.redis.start(ctx); err != nil {
 			return fmt.Errorf("start the Redis of %s: %w", t.name, err)
+		}
+	}
+	if t.spans != nil {
+		if err := t.spans.start(ctx); err != nil {
+			return fmt.Errorf("start the collector of %s: %w", t.name, err)
 		}
 	}
 	for i := range times {
@@ -108,5 +116,8 @@ func (t *target) stop() {
 	}
 	if t.redis != nil {
 		t.redis.stop()
+	}
+	if t.spans != nil {
+		t.spans.stop()
 	}
 }

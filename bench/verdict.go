@@ -10,11 +10,12 @@ const (
 )
 
 const (
-	maxCPURatio   = 1.0  // CPU per call of the sidecar, in those of a bare httputil.ReverseProxy
-	maxResidentMB = 25.0 // peak resident memory of the sidecar under load
-	tripsOfLimit  = 1.0  // to Redis, for a token
-	tripsOfKey    = 2.0  // to Redis, for a key's claim and its outcome
-	tripsOfRest   = 0.01 // a few a second that no call waits for: probe, news of breakers, the bench's own INFO
+	maxCPURatio      = 1.0  // CPU per call of the sidecar, in those of a bare httputil.ReverseProxy
+	maxObservedRatio = 1.1  // CPU per call with everything observed at 1 %, in those with nothing
+	maxResidentMB    = 25.0 // peak resident memory of the sidecar under load
+	tripsOfLimit     = 1.0  // to Redis, for a token
+	tripsOfKey       = 2.0  // to Redis, for a key's claim and its outcome
+	tripsOfRest      = 0.01 // a few a second that no call waits for: probe, news of breakers, the bench's own INFO
 )
 
 // verdict is one target held against the run.
@@ -34,7 +35,12 @@ func judge(b *bench) []verdict {
 			}
 		}
 	}
-	for _, name := range []string{nameSidecar, nameSidecarLog} {
+	for _, w := range workloads() {
+		if !w.keyed {
+			verdicts = append(verdicts, b.judgeObserved(w.name))
+		}
+	}
+	for _, name := range []string{nameSidecar, nameSidecarLog, nameObserved} {
 		verdicts = append(verdicts, b.judgeMemory(name))
 	}
 	for _, w := range workloads() {

@@ -1,11 +1,15 @@
 package policy
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/upstream"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -31,27 +35,48 @@ func benchCall(r *rig, body []byte) *Exchange {
 	return x
 }
 
-// BenchmarkChain measures all policies and no network: what transmit does is left out.
+// BenchmarkChain measures all policies and no network: what transmit does is left out, but for the spans of attempts.
 func BenchmarkChain(b *testing.B) {
-	b.Setenv("BENCH_SECRET", "s3cret")
-	r := newRig(b, "", quick(allPolicies))
-	s := quick(allPolicies)
+	for _, c := range []struct {
+		name  string
+		ratio float64
+	}{{"spans off", -1}, {"spans of 1 percent", .01}, {"spans of all", 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.Setenv("BENCH_SECRET", "s3cret")
+			r := newRig(b, "", quick(allPolicies))
+			if c.ratio >= 0 {
+				r.deps.Tracer = telemetry.NewTracerTo(forgetful{}, c.ratio)
+			}
+			benchmark(b, r, withoutTransmit(b, r, quick(allPolicies)))
+		})
+	}
+}
+
+// withoutTransmit is the chain up to the sending.
+func withoutTransmit(b *testing.B, r *rig, s *Settings) Next {
 	signature, err := sign(s.Sign, r.host, r.deps.Secrets)
 	if err != nil {
 		b.Fatal(err)
 	}
 	content := []byte(`{"ok":true}`)
 	next := Next(func(x *Exchange) (*wire.Response, error) {
+		x.sends()
 		x.Attempts = append(x.Attempts, dlq.Attempt{Number: 1, Status: 200, Sent: true})
 		return &wire.Response{Status: 200, Content: content}, nil
 	})
 	for _, stage := range []Stage{signature, credentials(s.Auth, r.host, r.deps.Secrets), breakStage(r.host), limitStage(r.host), attempts(s, r.host),
-		keyStages(s, r.host.Identity, r.keys), validate(s), stamp(s, nil), deadLetter(s, r.host.Identity, r.spool),
+		keyStages(s, r.host.Identity, r.keys), validate(s), stamp(s, r.deps.Tracer), deadLetter(s, r.host.Identity, r.spool),
 		observe(s, r.host, r.deps)} {
 		next = stage(next)
 	}
-	benchmark(b, r, next)
+	return next
 }
+
+// forgetful takes spans and keeps none: to keep them is the work of another goroutine.
+type forgetful struct{ sdktrace.SpanProcessor }
+
+func (forgetful) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+func (forgetful) OnEnd(sdktrace.ReadOnlySpan)                     {}
 
 // BenchmarkChainToUpstream measures the same with the engine, to a system on this machine.
 func BenchmarkChainToUpstream(b *testing.B) {
@@ -109,7 +134,7 @@ func contractChain(b *testing.B, r *rig, s *Settings, answer []byte) Next {
 		return &wire.Response{Status: 200, Fields: wire.Fields{{Name: "Content-Type", Value: "application/json"}}, Content: answer}, nil
 	})
 	for _, stage := range []Stage{marked(verdict), breakStage(r.host), attempts(s, r.host), keyStages(s, r.host.Identity, r.keys), programs, schema, validate(s),
-		pin(r.host.Identity), stamp(s), deadLetter(s, r.host.Identity, r.spool), observe(s, r.host, r.deps.Metrics.Adapter("bench"), r.deps.Log)} {
+		pin(r.host.Identity), stamp(s, r.deps.Tracer), deadLetter(s, r.host.Identity, r.spool), observe(s, r.host, r.deps)} {
 		if stage != nil {
 			next = stage(next)
 		}
