@@ -35,6 +35,7 @@ func TestEveryFieldOfTheLogIsDocumented(t *testing.T) {
 	full.Unknown, full.LetterLost, full.Again = true, true, true
 	full.Replay, full.Accepted, full.Delivery = &Replay{Letter: &dlq.Letter{}}, &accepted.Exchange{ID: "e"}, &Delivery{Exchange: &accepted.Exchange{ID: "e"}}
 	full.StoreError, full.SpoolError, full.TokenError = errors.New("s"), errors.New("s"), errors.New("s")
+	full.Unjudged = errors.New("u")
 	_, _ = observe(testSettings(), w.host, Deps{Metrics: w.metrics, Log: slog.New(slog.NewJSONHandler(&w.log, nil)).With("service", "s")})(fails(problem.New(problem.Internal, "d")))(full)
 	emitted := slices.Sorted(maps.Keys(w.line()))
 	if slices.Sort(documented); !slices.Equal(documented, emitted) {
@@ -59,6 +60,7 @@ func TestAShareOfSuccessesIsLoggedAndEveryFailure(t *testing.T) {
 		"a store that failed":     {0, slog.LevelInfo, content(200), func(x *Exchange) { x.StoreError = errors.New("e") }, true},
 		"a spool that failed":     {0, slog.LevelInfo, content(200), func(x *Exchange) { x.SpoolError = errors.New("e") }, true},
 		"a token that ends":       {0, slog.LevelInfo, content(200), func(x *Exchange) { x.TokenError = errors.New("e") }, true},
+		"what was not judged":     {0, slog.LevelInfo, content(200), func(x *Exchange) { x.Unjudged = errors.New("e") }, true},
 		"debug":                   {0, slog.LevelDebug, content(200), nil, true},
 		"only warnings":           {1, slog.LevelWarn, content(200), nil, false},
 		"only warnings, of these": {0, slog.LevelWarn, content(500), nil, true},

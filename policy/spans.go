@@ -100,7 +100,8 @@ func (s *spanner) exchange(x *Exchange, e ended) *telemetry.Span {
 		list = append(list, semconv.HTTPResponseStatusCode(e.status))
 	}
 	span.Attributes = list
-	span.Failed = e.kind != problem.TypeNone && (e.status == 0 || e.status >= 500 || e.kind == problem.TypeOutcomeUnknown)
+	refused := e.status >= 400 && e.status < 500 // which is no error of who answers, by the semantic conventions
+	span.Failed = e.kind != problem.TypeNone && (!refused || e.kind == problem.TypeOutcomeUnknown)
 	return span
 }
 

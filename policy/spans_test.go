@@ -95,10 +95,13 @@ func TestWhatFailsIsSaid(t *testing.T) {
 		status string
 		failed bool
 	}{
-		"503":           {content(503), "server_error", "503", true},
-		"404":           {content(404), "client_error", "404", false},
-		"refused here":  {fails(problem.New(problem.RateLimited, "d")), "rate_limited", "429", false},
-		"unreachable":   {fails(problem.New(problem.UpstreamUnreachable, "d")), "network", "502", true},
+		"503":          {content(503), "server_error", "503", true},
+		"404":          {content(404), "client_error", "404", false},
+		"refused here": {fails(problem.New(problem.RateLimited, "d")), "rate_limited", "429", false},
+		"unreachable":  {fails(problem.New(problem.UpstreamUnreachable, "d")), "network", "502", true},
+		"200 judged bad": {func(*Exchange) (*wire.Response, error) {
+			return &wire.Response{Status: 200, Outcome: wire.PartialFailure}, nil
+		}, "partial_failure", "200", true},
 		"app went away": {fails(ErrCanceled), "canceled", "", true},
 		"a bug":         {func(*Exchange) (*wire.Response, error) { panic("hunter2") }, "internal", "500", true},
 	} {
