@@ -47,7 +47,7 @@ func TestEverythingThatChangesLeavesAnAuditLine(t *testing.T) {
 		"/api/v1/breakers/sales-system/open":    `action="breaker open" object=sales-system outcome=done`,
 		"/api/v1/breakers/nobody/open":          `action="breaker open" object=nobody outcome=failed`,
 		"/api/v1/breakers/sales-system/smash":   `who=unknown via=192.0.2.1:1234 auth=none action=breaker object="" outcome=refused`,
-		"/api/v1/log-level/debug":            `action="log level" object=debug outcome=refused`,
+		"/api/v1/log-level/debug":               `action="log level" object=debug outcome=refused`,
 		"/api/v1/reload":                        `action=reload object=configuration outcome=failed reason="a fault"`,
 		"/api/v1/adopt?from=kafka":              `action=adopt object="" outcome=refused`,
 		"/api/v1/letters/a/discard?\nmsg=audit": `action=discard object=a outcome=discarded request="POST /api/v1/letters/a/discard"`,
