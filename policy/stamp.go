@@ -37,7 +37,7 @@ func stamp(s *Settings) Stage {
 			stopped = append(stopped, f.field)
 		}
 	}
-	total := s.Timeout.Total.D()
+	total, untrailed := s.Timeout.Total.D(), barred(s)
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			fields := &x.Request.Fields
@@ -47,6 +47,7 @@ func stamp(s *Settings) Stage {
 			for _, name := range stopped {
 				fields.Del(name)
 			}
+			x.Request.Trailer = withoutBarred(x.Request.Trailer, untrailed)
 			x.Deadline = x.Start.Add(total)
 			if err := shorten(x, total); err != nil {
 				return nil, err
