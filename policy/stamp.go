@@ -38,7 +38,7 @@ func stamp(s *Settings, t *telemetry.Tracer) Stage {
 			stopped = append(stopped, f.field)
 		}
 	}
-	total := s.Timeout.Total.D()
+	total, untrailed := s.Timeout.Total.D(), barred(s)
 	return func(next Next) Next {
 		return func(x *Exchange) (*wire.Response, error) {
 			fields := &x.Request.Fields
@@ -48,6 +48,7 @@ func stamp(s *Settings, t *telemetry.Tracer) Stage {
 			for _, name := range stopped {
 				fields.Del(name)
 			}
+			x.Request.Trailer = withoutBarred(x.Request.Trailer, untrailed)
 			x.Deadline = x.Start.Add(total)
 			if err := shorten(x, total); err != nil {
 				return nil, err

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -166,6 +167,9 @@ func parseTLSFiles(content [tlsFiles][]byte) (*x509.CertPool, *tls.Certificate, 
 		roots = x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(ca) {
 			return nil, nil, errors.New("tls.ca holds no PEM certificate")
+		}
+		if bytes.Count(ca, []byte("-----BEGIN ")) != bytes.Count(ca, []byte("-----END ")) {
+			return nil, nil, errors.New("tls.ca ends within a certificate") // its first authorities alone would refuse the others' hosts
 		}
 	}
 	if cert == nil {

@@ -60,7 +60,8 @@ func TestRenewedFilesAreTakenWhenTheyAreWhole(t *testing.T) {
 		t.Error("the new authority was not taken")
 	}
 	before = f.Config()
-	for _, broken := range []string{"", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
+	bundle := string(newPKI(t, "old").pem()) + string(newPKI(t, "new").pem())
+	for _, broken := range []string{"", "no PEM", bundle[:len(bundle)-100], "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
 		d.write("ca", []byte(broken))
 		if f.Config() != before || !strings.Contains(f.Failed(), "tls.ca") {
 			t.Errorf("an authority of %q: %q", broken, f.Failed())

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/egress"
@@ -64,7 +65,7 @@ func post(ctx context.Context, client *http.Client, to format, content any) erro
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return withoutURL(err)
+		return unquoted{withoutURL(err)}
 	}
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer)
@@ -80,6 +81,18 @@ func withoutURL(err error) error {
 	}
 	return err
 }
+
+// unquoted is an error without what it quotes: net/http repeats bytes of the answer there, which may repeat the token.
+type unquoted struct{ error }
+
+// Error implements error.
+func (u unquoted) Error() string {
+	text, _, _ := strings.Cut(u.error.Error(), `"`)
+	return strings.TrimRight(text, " :")
+}
+
+// Unwrap lets errors.Is see which error it is.
+func (u unquoted) Unwrap() error { return u.error }
 
 // retryAfter reads the field's seconds; a date, which those who answer webhooks do not use, counts as nothing.
 func retryAfter(h http.Header) time.Duration {

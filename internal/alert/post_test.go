@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -57,6 +58,29 @@ func TestErrorsHoldNoURL(t *testing.T) {
 		if err := post(t.Context(), client, format{url: to}, hook{}); err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// net/http quotes what it cannot read as HTTP in its error, and a server may answer with what it was sent.
+func TestAnAnswerThatRepeatsTheTokenIsNotQuoted(t *testing.T) {
+	for _, answer := range []string{"%s\r\n\r\n", "HTTP/1.1 %s\r\n\r\n", "HTTP/1.1 200 OK\r\n%s\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: ://%%zz%s\r\nContent-Length: 0\r\n\r\n"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = fmt.Fprintf(conn, answer, strings.TrimPrefix(q.Header.Get("Authorization"), "Bearer "))
+			_ = conn.Close()
+		}))
+		client := newClient()
+		to := format{url: server.URL, auth: func(context.Context) (string, error) { return "Bearer canary-1", nil }}
+		if err := post(t.Context(), client, to, hook{}); err == nil || strings.Contains(err.Error(), "canary-1") || err.Error() == "" {
+			t.Errorf("%q: %v", answer, err)
+		}
+		client.CloseIdleConnections()
+		server.Close()
 	}
 }
 

@@ -20,11 +20,14 @@ var never = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "a multicast address"},
 	{netip.MustParsePrefix("169.254.0.0/16"), "a link-local address"}, // 169.254.169.254 and 169.254.170.2 of most clouds
 	{netip.MustParsePrefix("fe80::/10"), "a link-local address"},
-	{netip.MustParsePrefix("fd00:ec2::/32"), metadata},      // AWS
-	{netip.MustParsePrefix("fd20:ce::254/128"), metadata},   // Google
-	{netip.MustParsePrefix("100.100.100.200/32"), metadata}, // Alibaba
-	{netip.MustParsePrefix("168.63.129.16/32"), metadata},   // Azure, beside 169.254.169.254
-	{netip.MustParsePrefix("192.0.0.192/32"), metadata},     // Oracle
+	{netip.MustParsePrefix("fd00:ec2::/32"), metadata},          // AWS
+	{netip.MustParsePrefix("fd20:ce::254/128"), metadata},       // Google
+	{netip.MustParsePrefix("100.100.100.200/32"), metadata},     // Alibaba
+	{netip.MustParsePrefix("fd00:100::100:200/128"), metadata},  // Alibaba
+	{netip.MustParsePrefix("168.63.129.16/32"), metadata},       // Azure, beside 169.254.169.254
+	{netip.MustParsePrefix("192.0.0.192/32"), metadata},         // Oracle
+	{netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), metadata}, // Oracle
+	{netip.MustParsePrefix("fd00:42::42/128"), metadata},        // Scaleway
 }
 
 const (
@@ -61,6 +64,7 @@ var (
 	sixToFour  = netip.MustParsePrefix("2002::/16")
 	teredo     = netip.MustParsePrefix("2001::/32")
 	compatible = netip.MustParsePrefix("::/96")
+	stateless  = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765
 )
 
 // meanings are the address itself, without its zone, and the IPv4 address that it stands for, if it does.
@@ -75,6 +79,8 @@ func meanings(addr netip.Addr) []netip.Addr {
 	}
 	b := addr.As16()
 	switch {
+	case stateless.Contains(addr):
+		out = append(out, netip.AddrFrom4([4]byte(b[12:])))
 	case sixToFour.Contains(addr):
 		out = append(out, netip.AddrFrom4([4]byte(b[2:6])))
 	case teredo.Contains(addr): // RFC 4380: the client's address, inverted

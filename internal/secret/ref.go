@@ -67,14 +67,18 @@ func (r Ref) Fill(tenant, adapter string) (Ref, error) {
 		return r, nil
 	}
 	if strings.Contains(string(r), "{tenant}") && !plain(tenant) {
-		return "", fmt.Errorf("the reference %s needs a tenant of letters, digits, '-', '_' and '.'", r)
+		return "", fmt.Errorf("the reference %s needs a tenant of at most %d letters, digits, '-', '_' and '.'", r, maxTenant)
 	}
 	return Ref(strings.NewReplacer("{tenant}", tenant, "{adapter}", adapter).Replace(string(r))), nil
 }
 
+// maxTenant is the longest tenant that is put into a reference, in bytes. Vault is slow with very long paths: a caller that
+// sends some would make it look down to all others.
+const maxTenant = 128
+
 // plain reports whether s is a single harmless path segment or variable name.
 func plain(s string) bool {
-	if s == "" || s == "." || s == ".." {
+	if s == "" || s == "." || s == ".." || len(s) > maxTenant {
 		return false
 	}
 	for _, c := range []byte(s) {

@@ -49,6 +49,16 @@ func TestReferencesAreFilledPerCall(t *testing.T) {
 	}
 }
 
+func TestAVeryLongTenantIsNotAskedFor(t *testing.T) {
+	const ref Ref = "vault:tenants/{tenant}#key"
+	if _, err := ref.Fill(strings.Repeat("a", maxTenant), "erp"); err != nil {
+		t.Error(err)
+	}
+	if got, err := ref.Fill(strings.Repeat("a", maxTenant+1), "erp"); err == nil || len(err.Error()) > 200 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestAValueCannotBePrinted(t *testing.T) {
 	v := NewValue([]byte("hunter2"))
 	holder := struct{ Key Value }{v}

@@ -32,6 +32,7 @@ func newClient(c Config, transport http.RoundTripper) (*api.Client, error) {
 	}
 	client.ClearToken()
 	client.ClearNamespace()
+	client.SetWrappingLookupFunc(func(string, string) string { return "" }) // VAULT_WRAP_TTL would wrap all that is read
 	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
 	if c.Namespace != "" {
 		client.SetNamespace(c.Namespace)
@@ -154,5 +155,6 @@ func reason(err error) string {
 	case !ok, strings.Contains(failed.Err.Error(), "malformed"):
 		return "what answers there is no Vault"
 	}
-	return failed.Err.Error()
+	text, _, _ := strings.Cut(failed.Err.Error(), `"`) // behind it stand bytes of the answer, which may repeat the token
+	return strings.TrimRight(text, " :")
 }

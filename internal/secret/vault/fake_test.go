@@ -70,6 +70,9 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, r.Context().Err()
 		}
 	}
+	if ttl := r.Header.Get("X-Vault-Wrap-TTL"); ttl != "" {
+		return nil, errors.New("asked to wrap its answer for " + ttl)
+	}
 	switch trouble {
 	case "hang":
 		<-r.Context().Done()

@@ -59,25 +59,32 @@ func TestWhoMayNotLogInAnyMoreUsesNothingBeyondItsTTL(t *testing.T) {
 
 // net/http quotes what it cannot read as HTTP in its error.
 func TestWhatAStrangerAnswersIsNotRepeated(t *testing.T) {
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stranger sync.WaitGroup
-	stranger.Go(func() {
-		for {
-			c, err := socket.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Read(make([]byte, 1024))
-			_, _ = c.Write([]byte("canary-1 says hello\r\n\r\n"))
-			_ = c.Close()
+	for answer, want := range map[string]string{
+		"canary-1 says hello":                                                 "what answers there is no Vault",
+		"HTTP/1.1 200 OK\r\nContent-Length: canary-1":                         "net/http: HTTP/1.x transport connection broken: bad Content-Length",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: canary-1":                      "net/http: HTTP/1.x transport connection broken: unsupported transfer encoding",
+		"HTTP/1.1 302 Found\r\nLocation: ://%zzcanary-1\r\nContent-Length: 0": "failed to parse Location header",
+	} {
+		socket, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	r := open(t, nil, func(c *Config) { c.Address, c.transport = "http://"+socket.Addr().String(), nil })
-	r.want("a", "error: Vault cannot be reached: what answers there is no Vault")
-	_ = r.Close()
-	_ = socket.Close()
-	stranger.Wait()
+		var stranger sync.WaitGroup
+		stranger.Go(func() {
+			for {
+				c, err := socket.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Read(make([]byte, 1024))
+				_, _ = c.Write([]byte(answer + "\r\n\r\n"))
+				_ = c.Close()
+			}
+		})
+		r := open(t, nil, func(c *Config) { c.Address, c.transport = "http://"+socket.Addr().String(), nil })
+		r.want("a", "error: Vault cannot be reached: "+want)
+		_ = r.Close()
+		_ = socket.Close()
+		stranger.Wait()
+	}
 }

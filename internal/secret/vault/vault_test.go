@@ -72,6 +72,11 @@ func TestAnIdleSecretIsNotRefreshedButAskedForAgainBeforeUse(t *testing.T) {
 	})
 }
 
+func TestTheEnvironmentDoesNotAskForWrappedAnswers(t *testing.T) {
+	t.Setenv("VAULT_WRAP_TTL", "5m")
+	open(t, newFake(), nil).want("a", "canary-1")
+}
+
 func TestWhatIsWrongWithASecretIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
