@@ -16,8 +16,6 @@ import (
 //	enum     the allowed words of a string or of a list's items
 //	schemes  the signature schemes that the key is for; none: all
 //	merge    replace: a layer replaces the whole block instead of inheriting field by field
-//	later    what parses and validates but is refused by run, for now: * any value that is not off or empty,
-//	         else the words that are refused
 type Settings struct {
 	Call `yaml:",inline"`
 	Host HostSettings `yaml:",inline"`
@@ -46,7 +44,7 @@ type HostSettings struct {
 	Egress    *Egress    `yaml:"egress" default:"off" doc:"Addresses that may be dialled."`
 	Breaker   *Breaker   `yaml:"breaker" default:"on" doc:"Circuit breaker."`
 	RateLimit *RateLimit `yaml:"rate_limit" default:"off" doc:"Token bucket in front of the external system."`
-	Health    *Health    `yaml:"health" default:"off" later:"*" doc:"Active health checks."`
+	Health    *Health    `yaml:"health" default:"off" doc:"Active health checks."`
 }
 
 // Report takes what Check finds, at a path relative to the settings, such as idempotency.lease.
@@ -97,10 +95,17 @@ func (s *Settings) Check(r Report) {
 	if s.Reconcile != nil {
 		s.Reconcile.check(r)
 	}
-	if s.Host.TLS != nil {
-		s.Host.TLS.Check(r)
+	s.Host.check(r)
+}
+
+func (h *HostSettings) check(r Report) {
+	if h.TLS != nil {
+		h.TLS.Check(r)
 	}
-	if s.Host.Egress != nil {
-		s.Host.Egress.check(r)
+	if h.Egress != nil {
+		h.Egress.check(r)
+	}
+	if h.Health != nil {
+		h.Health.check(r)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/admin"
+	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/simulator"
 )
 
@@ -73,7 +74,7 @@ func (g *playground) configure(text string) error {
 
 // serve starts the sidecar as `sidecar run` would.
 func (g *playground) serve(logs io.Writer) error {
-	doc, err := loadRunnable(g.config)
+	doc, err := config.Load(g.config)
 	if err != nil {
 		return err
 	}

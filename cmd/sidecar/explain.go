@@ -66,9 +66,6 @@ func (a *app) explainRoute(doc *config.Document, f proxy.Found, method string) {
 		problem.New(problem.VersionMismatch, "").Status())
 	a.printf("operation  %s\n", operation)
 	a.printf("upstream   %s %s\n", method, f.Upstream)
-	for _, later := range doc.Unavailable() {
-		a.printf("note       %s\n", later.Error())
-	}
 }
 
 // explainCall says that a call is refused, or else how often it is tried: never both, because one is untrue then.

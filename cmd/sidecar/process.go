@@ -179,7 +179,7 @@ func (p *process) serve(address string, h http.Handler) (*http.Server, net.Addr,
 func (p *process) reload(context.Context) error {
 	p.reloading.Lock() // or the older of two readings could be served last
 	defer p.reloading.Unlock()
-	doc, err := loadRunnable(p.file)
+	doc, err := config.Load(p.file)
 	if err == nil {
 		err = p.server.Use(doc)
 	}

@@ -41,7 +41,7 @@ func (a *app) run(file string) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // to the end of the process: one more must not change how it ended
 	seen := digest(config.Files(file))                                      // before it is loaded: what changes from here on is not missed
-	doc, err := loadRunnable(file)
+	doc, err := config.Load(file)
 	if err != nil {
 		return err
 	}
@@ -97,16 +97,4 @@ func (a *app) drain(p *process, signals <-chan os.Signal) error {
 			}
 		}
 	}
-}
-
-// loadRunnable loads a configuration and refuses what is valid but not available yet.
-func loadRunnable(file string) (*config.Document, error) {
-	doc, err := config.Load(file)
-	if err != nil {
-		return nil, err
-	}
-	if later := doc.Unavailable(); len(later) > 0 {
-		return nil, config.Faults(later)
-	}
-	return doc, nil
 }

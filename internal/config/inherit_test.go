@@ -18,8 +18,8 @@ func parse(t *testing.T, text string) *Document {
 
 func TestAMinimalDocumentHasNoWarnings(t *testing.T) {
 	doc := parse(t, minimal)
-	if len(doc.Warnings) > 0 || len(doc.Unavailable()) > 0 {
-		t.Errorf("got %v, %v", doc.Warnings, doc.Unavailable())
+	if len(doc.Warnings) > 0 {
+		t.Errorf("got %v", doc.Warnings)
 	}
 	a := doc.Adapters[0]
 	if a.ID != "sales-system" || a.Version != "0.0.0" || a.Upstream.Host != "sales.example.com" || a.Listen != "" {

@@ -66,7 +66,7 @@ func (s *schema) field(f *field, partial bool) object {
 	return out
 }
 
-// describe is the doc of a field with what JSON Schema has no word for: the range of a quantity, and what is to come.
+// describe is the doc of a field with what JSON Schema has no word for: the range of a quantity, and the schemes a key belongs to.
 func describe(f *field) string {
 	text := f.doc
 	if (f.min != "" || f.max != "") && isText(f.typ) {
@@ -74,13 +74,6 @@ func describe(f *field) string {
 	}
 	if len(f.schemes) > 0 {
 		text += " Only with " + strings.Join(f.schemes, " or ") + "."
-	}
-	switch {
-	case len(f.later) == 0:
-	case f.later[0] == "*":
-		text += " Not available yet."
-	default:
-		text += " Not available yet: " + list(f.later) + "."
 	}
 	return text
 }

@@ -85,7 +85,7 @@ func publish(t *Tracer, n int) {
 	}
 }
 
-func count(t *testing.T, m *Metrics, result string) float64 {
+func spans(t *testing.T, m *Metrics, result string) float64 {
 	t.Helper()
 	families, err := m.Registry.Gather()
 	if err != nil {
@@ -113,7 +113,7 @@ func TestSpansGoWhereTheFileSays(t *testing.T) {
 	if r := <-c.requests; r.URL.Path != "/otlp/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
 		t.Errorf("sent to %s as %s", r.URL, r.Header.Get("Content-Type"))
 	}
-	if got := count(t, m, "exported"); got != 3 || log.String() != "" {
+	if got := spans(t, m, "exported"); got != 3 || log.String() != "" {
 		t.Errorf("%v exported, logged %s", got, log)
 	}
 }
@@ -185,17 +185,17 @@ func TestACollectorThatHangsDelaysNobody(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("whoever published spans had to wait for the collector")
 	}
-	if got := count(t, m, "dropped"); got != 490 {
+	if got := spans(t, m, "dropped"); got != 490 {
 		t.Errorf("%v dropped of 510 with room for 20", got)
 	}
 	close(c.hold)
 	if err := tracer.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := count(t, m, "exported"); got != 20 {
+	if got := spans(t, m, "exported"); got != 20 {
 		t.Errorf("%v exported, want the 20 there was room for", got)
 	}
-	if count(t, m, "failed") != 0 {
+	if spans(t, m, "failed") != 0 {
 		t.Error("some failed")
 	}
 }
@@ -211,12 +211,12 @@ func TestACollectorThatRefusesIsToldOfOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := count(t, m, "failed"); got != 6 || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "400") {
+	if got := spans(t, m, "failed"); got != 6 || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "400") {
 		t.Errorf("%v failed, logged:\n%s", got, log)
 	}
 	c.status.Store(200)
 	publish(tracer, 1)
-	if err := tracer.provider.ForceFlush(t.Context()); err != nil || count(t, m, "exported") != 1 || !strings.Contains(log.String(), "sent again") {
+	if err := tracer.provider.ForceFlush(t.Context()); err != nil || spans(t, m, "exported") != 1 || !strings.Contains(log.String(), "sent again") {
 		t.Errorf("%v, logged:\n%s", err, log)
 	}
 }
