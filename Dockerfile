@@ -6,13 +6,17 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-ARG TARGETOS TARGETARCH VERSION=dev COMMIT=unknown
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=dev
+ARG COMMIT=unknown
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" -o /out/sidecar ./cmd/sidecar \
  && mkdir -p /out/spool
 
 FROM scratch
-ARG VERSION=dev COMMIT=unknown
+ARG VERSION=dev
+ARG COMMIT=unknown
 LABEL org.opencontainers.image.title="integration sidecar" \
       org.opencontainers.image.description="Sees outbound HTTP calls through: retries, idempotency keys, limits, breakers, signatures, letters of what failed" \
       org.opencontainers.image.source="https://github.com/fsm-integrations/sidecar" \
