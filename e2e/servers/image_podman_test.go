@@ -13,7 +13,6 @@ import (
 
 // podman is podman with a store of its own, which knows no registry and ends with the test.
 type podman struct {
-	t     *testing.T
 	dir   string
 	shell string // the program to call: podman with that store
 }
@@ -56,7 +55,7 @@ func newPodman(t *testing.T) *podman {
 		program(t, name)
 	}
 	dir := t.TempDir()
-	p := &podman{t: t, dir: dir, shell: filepath.Join(dir, "podman")}
+	p := &podman{dir: dir, shell: filepath.Join(dir, "podman")}
 	for _, f := range []struct {
 		name, text string
 		mode       os.FileMode
@@ -68,7 +67,7 @@ func newPodman(t *testing.T) *podman {
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, f.name), []byte(f.text), f.mode))
 	}
-	p.base()
+	p.base(t)
 	return p
 }
 
@@ -92,29 +91,29 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 }
 
 // base makes the image that stands for the official one of Go, which only a registry has.
-func (p *podman) base() {
-	p.t.Helper()
+func (p *podman) base(t *testing.T) {
+	t.Helper()
 	context := filepath.Join(p.dir, "base")
-	must(p.t, os.Mkdir(context, 0o700))
+	must(t, os.Mkdir(context, 0o700))
 	for from, to := range map[string]string{
-		program(p.t, "busybox"): "busybox", "/etc/ssl/certs/ca-certificates.crt": "ca-certificates.crt", "../image/Dockerfile": "Dockerfile",
+		program(t, "busybox"): "busybox", "/etc/ssl/certs/ca-certificates.crt": "ca-certificates.crt", "../image/Dockerfile": "Dockerfile",
 	} {
 		content, err := os.ReadFile(from)
-		must(p.t, err)
-		must(p.t, os.WriteFile(filepath.Join(context, to), content, 0o755))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(context, to), content, 0o755))
 	}
-	p.do(p.t, "build", "--isolation", "chroot", "--layers=false", "-t", "localhost/builder", context)
+	p.do(t, "build", "--isolation", "chroot", "--layers=false", "-t", "localhost/builder", context)
 }
 
 // build makes the image as make image does, without anything that an earlier build left, and returns its id. The
 // modules come from this machine's cache, in the form of a module proxy: go.sum judges them as it would those.
-func (p *podman) build(name, platform string) string {
-	p.t.Helper()
-	output(p.t, exec.Command("go", "mod", "download"))
-	goEnv := strings.Fields(output(p.t, exec.Command("go", "env", "GOROOT", "GOMODCACHE")))
+func (p *podman) build(t *testing.T, name, platform string) string {
+	t.Helper()
+	output(t, exec.Command("go", "mod", "download"))
+	goEnv := strings.Fields(output(t, exec.Command("go", "env", "GOROOT", "GOMODCACHE")))
 	flags := "--isolation chroot --no-cache --layers=false --build-arg BUILDER=localhost/builder" +
 		" -v " + goEnv[0] + ":/usr/local/go:ro -v " + goEnv[1] + "/cache/download:/modules:ro"
-	output(p.t, exec.Command("make", "-C", "../..", "--no-print-directory", "-o", "sbom", "image", "IMAGE_TOOL="+p.shell, "IMAGE="+name,
+	output(t, exec.Command("make", "-C", "../..", "--no-print-directory", "-o", "sbom", "image", "IMAGE_TOOL="+p.shell, "IMAGE="+name,
 		"PLATFORM="+platform, "VERSION="+imageVersion, "COMMIT="+imageCommit, "IMAGE_FLAGS="+flags))
-	return strings.TrimSpace(p.do(p.t, "image", "inspect", "--format", "{{.Id}}", name))
+	return strings.TrimSpace(p.do(t, "image", "inspect", "--format", "{{.Id}}", name))
 }

@@ -43,10 +43,10 @@ func TestImage(t *testing.T) {
 		t.Fatalf("the image is not built for %s", runtime.GOARCH)
 	}
 	p := newPodman(t)
-	native := p.build("localhost/sidecar:native", "linux/"+runtime.GOARCH)
-	p.build("localhost/sidecar:foreign", "linux/"+other.arch)
+	native := p.build(t, "localhost/sidecar:native", "linux/"+runtime.GOARCH)
+	p.build(t, "localhost/sidecar:foreign", "linux/"+other.arch)
 	t.Run("two builds are the same", func(t *testing.T) {
-		if again := p.build("localhost/sidecar:again", ""); again != native {
+		if again := p.build(t, "localhost/sidecar:again", ""); again != native {
 			t.Errorf("the second build is image %s, the first was %s", again, native)
 		}
 		binary := filepath.Join(t.TempDir(), "sidecar")
