@@ -8,6 +8,15 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CONFIG  ?= config.example.yaml
 FUZZTIME ?= 20s
 IMAGE   ?= integration-sidecar:$(VERSION)
+BINARY  ?= bin/sidecar
+# Of the image. A docker whose daemon does not answer cannot build; info tells. PLATFORM, as linux/arm64, builds for another
+# machine than this one. EPOCH is the time that files get in the image; docker gives it to the image only. Older podmans do
+# not know which platform they run on.
+IMAGE_TOOL ?= $(shell for t in docker podman buildah; do $$t info >/dev/null 2>&1 && { echo $$t; break; }; done)
+PLATFORM   ?=
+EPOCH      ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+IMAGE_FLAGS ?=
+IS_DOCKER = $(filter docker,$(notdir $(IMAGE_TOOL)))
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -29,10 +38,10 @@ demo: ## see the whole product work on this machine, with no other server (under
 	@CGO_ENABLED=0 go run ./cmd/sidecar demo
 
 run: build ## serve CONFIG (default config.example.yaml)
-	bin/sidecar run --config $(CONFIG)
+	$(BINARY) run --config $(CONFIG)
 
-build: ## the static binary, in bin/
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/sidecar ./cmd/sidecar
+build: ## the static binary, in bin/; the same bytes as in the image, with the same version of Go
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/sidecar
 
 test: ## every test that needs only Go, with the race detector
 	$(if $(RACE),,@echo "no C compiler found: the tests run without the race detector")
@@ -80,5 +89,8 @@ schema: ## write config.schema.json, what is rendered in k8s/, and the golden fi
 	go test ./internal/config -update
 	go test ./internal/inject -update
 
-image: sbom ## the container image, and its bill of materials in bin/
-	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
+image: sbom ## the container image, by docker, podman or buildah (IMAGE_TOOL), and its bill of materials in bin/
+	@[ -n "$(IMAGE_TOOL)" ] || { echo "make image needs podman, buildah, or docker with its daemon"; exit 1; }
+	SOURCE_DATE_EPOCH=$(EPOCH) $(IMAGE_TOOL) build $(if $(PLATFORM),--platform $(PLATFORM)) \
+	  $(if $(IS_DOCKER),,--timestamp $(EPOCH) --build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH)) \
+	  --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) $(IMAGE_FLAGS) -t $(IMAGE) .

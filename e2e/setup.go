@@ -17,6 +17,7 @@ type Setup struct {
 	Dir      string   // working folder; empty: one that the test removes
 	Proxy    string   // address of the proxy listener; empty: a free one
 	Config   string   // file given to --config; empty: sidecar.yaml in Dir, which Start writes
+	Command  []string // what is started; empty: the binary with run --config
 }
 
 // quickDefaults shorten every delay. A breaker of 1000 failures stays out of the way of tests that are not about it.

@@ -112,7 +112,11 @@ func (s *Sidecar) WriteText(text string) {
 // launch starts the process.
 func (s *Sidecar) launch() {
 	s.t.Helper()
-	cmd := exec.Command(binary(s.t), "run", "--config", s.ConfigFile)
+	argv := s.Setup.Command
+	if len(argv) == 0 {
+		argv = []string{binary(s.t), "run", "--config", s.ConfigFile}
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.Dir, s.environment(), s.Log, s.Log
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start the sidecar: %v", err)
