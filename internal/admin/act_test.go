@@ -58,6 +58,13 @@ func TestEverythingThatChangesLeavesAnAuditLine(t *testing.T) {
 			t.Errorf("%s: %s", target, s)
 		}
 	}
+	for _, target := range []string{"/api/v1/letters/%s/discard", "/api/v1/breakers/%s/open"} { // of a client that writes novels
+		world := newWorld()
+		ask(world.handler(nil), "POST", strings.ReplaceAll(target, "%s", strings.Repeat("a", 300_000)), `{"who":"ann"}`)
+		if n := len(world.log.String()); n == 0 || n > 2000 {
+			t.Errorf("%s: a line of %d bytes", target, n)
+		}
+	}
 	for body, name := range map[string]string{"{": "127.0.0.1:9901", "{}": "evil.example"} { // a broken body, a foreign Host
 		world := newWorld()
 		ask(world.handler(nil), "POST", "/api/v1/letters/a/discard", body, host(name))

@@ -49,7 +49,7 @@ func (s *server) audit(r *http.Request, who string, e event, err error) {
 	if ok, _ := s.authorised(r); ok {
 		auth = "token"
 	}
-	args := []any{"who", who, "via", via(r), "auth", auth, "action", e.action, "object", e.object, "outcome", e.outcome}
+	args := []any{"who", who, "via", via(r), "auth", auth, "action", e.action, "object", cut(e.object, maxReason), "outcome", e.outcome}
 	if e.reason != "" {
 		args = append(args, "reason", cut(e.reason, maxReason))
 	}
