@@ -27,6 +27,7 @@ type Host struct {
 	tokens   *oauth.Sources
 	engine   *engine
 	live     *live
+	checks   *checks // nil: no active checks
 
 	fetchesTokens bool // some policy of this configuration does
 }
@@ -35,6 +36,7 @@ type Host struct {
 type live struct {
 	inFlight      atomic.Int64
 	lastLatency   atomic.Int64 // nanoseconds of the last answered attempt
+	lastEnd       atomic.Int64 // when the last attempt ended, in Unix nanoseconds; 0 before the first
 	lastFailure   atomic.Pointer[string]
 	noCredentials atomic.Pointer[string]
 	oldToken      atomic.Pointer[string]
@@ -63,6 +65,7 @@ func NewHost(c HostConfig, earlier *Host) (*Host, error) {
 	}
 	h.Breaker = deriveBreaker(c, earlier)
 	h.Limiter = deriveLimiter(c, earlier)
+	h.checks = deriveChecks(c, earlier)
 	if earlier != nil && earlier.connect == h.connect && earlier.upstream == h.upstream &&
 		reflect.DeepEqual(earlier.settings.TLS, h.settings.TLS) && reflect.DeepEqual(earlier.settings.Egress, h.settings.Egress) {
 		h.engine = earlier.engine
@@ -129,6 +132,14 @@ func (h *Host) InFlight() int { return int(h.live.inFlight.Load()) }
 
 // LastLatency is the duration of the last attempt that was answered; 0 before the first.
 func (h *Host) LastLatency() time.Duration { return time.Duration(h.live.lastLatency.Load()) }
+
+// LastAttempt is when the last attempt ended; zero before the first.
+func (h *Host) LastAttempt() time.Time {
+	if at := h.live.lastEnd.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // LastFailure says how the last attempt failed; "" when it did not.
 func (h *Host) LastFailure() string {

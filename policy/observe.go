@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,6 +163,9 @@ func (o *observer) count(x *Exchange, kind problem.ErrorType) {
 	if x.StoreError != nil {
 		m.KeysDegraded.Inc()
 	}
+	if x.RetriesEnded != "" {
+		m.Ended[retryEnd(x.RetriesEnded)].Inc()
+	}
 	if x.Idempotency != "" {
 		m.Keys[x.Idempotency].Inc()
 	}
@@ -176,6 +180,14 @@ func (o *observer) count(x *Exchange, kind problem.ErrorType) {
 	case o.secrets && len(x.Attempts) > 0:
 		m.SecretsFetched.Inc()
 	}
+}
+
+// retryEnd is the word of the metric: which kind of answer stopped the retries is in the log.
+func retryEnd(why string) string {
+	if slices.Contains(telemetry.RetryEnds(), why) {
+		return why
+	}
+	return "stopped"
 }
 
 // countDelivery counts what happened to an exchange that was accepted, now or before.

@@ -46,7 +46,7 @@ type HostSettings struct {
 	Egress    *Egress    `yaml:"egress" default:"off" doc:"Addresses that may be dialled."`
 	Breaker   *Breaker   `yaml:"breaker" default:"on" doc:"Circuit breaker."`
 	RateLimit *RateLimit `yaml:"rate_limit" default:"off" doc:"Token bucket in front of the external system."`
-	Health    *Health    `yaml:"health" default:"off" later:"*" doc:"Active health checks."`
+	Health    *Health    `yaml:"health" default:"off" doc:"Active health checks."`
 }
 
 // Report takes what Check finds, at a path relative to the settings, such as idempotency.lease.
@@ -97,10 +97,17 @@ func (s *Settings) Check(r Report) {
 	if s.Reconcile != nil {
 		s.Reconcile.check(r)
 	}
-	if s.Host.TLS != nil {
-		s.Host.TLS.Check(r)
+	s.Host.check(s, r)
+}
+
+func (h *HostSettings) check(s *Settings, r Report) {
+	if h.TLS != nil {
+		h.TLS.Check(r)
 	}
-	if s.Host.Egress != nil {
-		s.Host.Egress.check(r)
+	if h.Egress != nil {
+		h.Egress.check(r)
+	}
+	if h.Health != nil {
+		h.Health.check(s, r)
 	}
 }

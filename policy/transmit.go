@@ -47,6 +47,7 @@ func (t *transmitter) send(x *Exchange) (*wire.Response, error) {
 	x.sends()
 	resp, sending, err := t.exchange(ctx, cancel, x)
 	record := x.record(dlq.Attempt{Start: start, Duration: time.Since(start), Sent: sending.sent()})
+	t.live.lastEnd.Store(start.Add(record.Duration).UnixNano())
 	if err != nil {
 		err = t.failed(ctx, x, err, total)
 		cancel()

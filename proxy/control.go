@@ -37,6 +37,28 @@ type AdapterStatus struct {
 	InFlight   int            `json:"in_flight"`
 	OpenLetter int            `json:"open_letters"`
 	Secrets    []secret.Ref   `json:"secrets,omitempty"` // references, as configured
+	Check      *CheckStatus   `json:"check,omitempty"`   // nil: no active checks
+	Totals     Totals         `json:"totals"`
+}
+
+// Totals are counted since the start of the process, as the metrics count them.
+type Totals struct {
+	Succeeded    int64 `json:"succeeded"` // exchanges
+	Failed       int64 `json:"failed"`
+	Retries      int64 `json:"retries"`
+	LettersKept  int64 `json:"letters_kept"`
+	LettersLost  int64 `json:"letters_lost"`
+	BreakerOpens int64 `json:"breaker_opens"`
+}
+
+// CheckStatus is how the active checks of an adapter stand.
+type CheckStatus struct {
+	State   string     `json:"state"`           // unchecked, up, down
+	Since   *time.Time `json:"since,omitempty"` // of the state
+	At      *time.Time `json:"at,omitempty"`    // of the last check
+	Latency float64    `json:"latency"`         // of the last check, in milliseconds
+	Status  int        `json:"status,omitempty"`
+	Message string     `json:"message,omitempty"` // what was wrong with the last check
 }
 
 // BreakerStatus is the state of one breaker.
@@ -138,14 +160,17 @@ type ReloadStatus struct {
 type Health struct {
 	Status    string                 `json:"status"` // healthy, degraded, unhealthy
 	Checks    map[string]HealthCheck `json:"checks"`
+	Version   string                 `json:"-"`
 	Timestamp time.Time              `json:"timestamp"`
 }
 
 // HealthCheck is one adapter's part of Health.
 type HealthCheck struct {
-	Status  string  `json:"status"`  // pass, warn, fail
-	Latency float64 `json:"latency"` // milliseconds of the last attempt
-	Message string  `json:"message"`
+	Status   string    `json:"status"`  // pass, warn, fail
+	Latency  float64   `json:"latency"` // milliseconds of the last attempt, or of the last check after it
+	Message  string    `json:"message"`
+	Observed time.Time `json:"-"` // when that ended; zero: never
+	Shared   bool      `json:"-"` // of all adapters, and so without a latency
 }
 
 // BreakerAction is a manual control of a breaker.

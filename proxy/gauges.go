@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fsm-integrations/sidecar/internal/accepted"
+	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // gauges reads, at scrape time, what lives in the hosts and the spool.
@@ -14,6 +15,9 @@ type gauges struct{ server *Server }
 var (
 	breakerDesc = adapterGauge("integration_circuit_breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.")
 	infoDesc    = prometheus.NewDesc("integration_adapter_info", "1 for each adapter, with the version of its contract.", []string{"adapter_id", "version"}, nil)
+	healthDesc  = adapterGauge("integration_adapter_health", "Health of the external system by calls and checks, as /health says it: 0 pass, 1 warn, 2 fail.")
+	checkDesc   = adapterGauge("integration_health_check_up", "1 when the last active check passed, 0 when it failed; there is no such series without checks, nor before the first has said something.")
+	checkedDesc = adapterGauge("integration_health_check_duration_seconds", "Time of the last active check, answered or not.")
 	flightDesc  = adapterGauge("integration_in_flight_requests", "Exchanges under way.")
 	tokensDesc  = adapterGauge("integration_rate_limit_tokens", "Tokens in the bucket; per tenant, in the emptiest one.")
 	tokenDesc   = prometheus.NewDesc("integration_token_fetches_total", "Requests for OAuth2 access tokens by result: ok, secret (which could not be read), unreachable, timeout, unavailable, rejected or invalid.", []string{"adapter_id", "result"}, nil)
@@ -40,7 +44,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(sinkDescs(), breakerDesc, infoDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
+	for _, d := range append(sinkDescs(), breakerDesc, infoDesc, healthDesc, checkDesc, checkedDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
 		heldDesc, heldAgeDesc, heldLenDesc, soloDesc, movedDesc) {
 		ch <- d
 	}
@@ -56,6 +60,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, a := range snapshot.ordered {
 			id := a.identity.ID
 			gauge(infoDesc, 1, id, a.identity.Version)
+			a.collectHealth(gauge)
 			if b := a.host.Breaker; b != nil {
 				gauge(breakerDesc, float64(b.State()), id)
 			}
@@ -94,6 +99,16 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])
 		gauge(pendingDesc, float64(redis.Keys.Pending))
 	}
+}
+
+func (a *adapter) collectHealth(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	gauge(healthDesc, map[string]float64{warn: 1, fail: 2}[a.check().Status], a.identity.ID)
+	now, on := a.host.Checked()
+	if !on || now.Verdict == policy.Unchecked {
+		return
+	}
+	gauge(checkDesc, map[policy.Verdict]float64{policy.Up: 1}[now.Verdict], a.identity.ID)
+	gauge(checkedDesc, now.Took.Seconds(), a.identity.ID)
 }
 
 // accepted shows the adapters whose delivery is asynchronous, and those that still have something to deliver.

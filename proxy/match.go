@@ -15,6 +15,7 @@ type adapter struct {
 	listen     string
 	upstream   *url.URL
 	chain      policy.Next
+	prober     *policy.Prober // nil: no active checks
 	operations []operation
 }
 

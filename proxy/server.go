@@ -45,6 +45,7 @@ type Server struct {
 	changed   func()               // told when Alerts may have changed
 	replaying sync.Map             // letter id → struct{}
 	auto      *autoReplays
+	checks    *healthChecks
 	warming   sync.WaitGroup // secrets fetched before a call needs them
 	claims    *shared.Claims // of replays among sidecars; nil: nothing is shared
 	reload    atomic.Pointer[ReloadStatus]
@@ -61,6 +62,7 @@ func New(deps policy.Deps, version string) *Server {
 	s.base, s.cancel = context.WithCancelCause(context.Background())
 	s.reload.Store(&ReloadStatus{})
 	s.auto = &autoReplays{server: s, pauses: builtInAutoPauses(), running: map[string]*autoReplay{}}
+	s.checks = &healthChecks{server: s, running: map[string]*healthChecking{}}
 	if deps.Shared != nil {
 		s.breakers = policy.NewBreakerShare(deps.Shared)
 	}
@@ -92,6 +94,7 @@ func (s *Server) Use(doc *config.Document) error {
 	s.snapshot.Store(next)
 	s.breakers.Watch(next.sharedBreakers())
 	s.auto.watch(next)
+	s.checks.watch(next)
 	s.warnOfSecrets(next)
 	for _, l := range opened {
 		go l.serve(s.deps.Log)
@@ -140,6 +143,7 @@ func (s *Server) breakerChanged(id *policy.Identity, c policy.BreakerChange) {
 		level = slog.LevelWarn
 	}
 	s.log().Log(context.Background(), level, "breaker "+c.To.String(), "adapter_id", id.ID, "before", c.From.String(), "cause", string(c.Cause))
+	s.deps.Metrics.BreakerChanged(id.ID, c.To.String())
 	s.breakers.Tell(id.Name, c)
 	if c.To == policy.BreakerClosed {
 		s.courier.resume(id.Name)
@@ -181,6 +185,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.busyLock.Unlock()
 	s.courier.halt()
 	s.auto.stop()
+	s.checks.stop()
 	idle := make(chan struct{})
 	go func() {
 		s.busy.Wait()
@@ -209,6 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	<-idle
 	s.auto.done.Wait()
+	s.checks.done.Wait()
 	s.warming.Wait()
 	s.breakers.Close()
 	return err

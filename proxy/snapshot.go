@@ -143,6 +143,9 @@ func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps, chan
 	if a.chain, err = policy.Compile(c.Settings, a.host, deps); err != nil {
 		return nil, err
 	}
+	if a.prober, err = policy.NewProber(c.Settings, a.host, deps.Secrets); err != nil {
+		return nil, err
+	}
 	for i := range a.operations {
 		o := &a.operations[i]
 		if o.chain, err = policy.Compile(o.settings, a.host, deps); err != nil {

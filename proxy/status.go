@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // ErrUnknownAdapter is returned for a name that is not configured.
@@ -35,7 +33,9 @@ func (s *Server) Status() Status {
 	out.Accepted = s.acceptedStatus()
 	out.Redis, out.Sink, out.Vault = s.redisStatus(), s.sinkStatus(), s.vaultStatus()
 	for _, a := range s.adapters() {
-		out.Adapters = append(out.Adapters, a.status(stats.OpenByAdapter[a.identity.ID]))
+		one := a.status(stats.OpenByAdapter[a.identity.ID])
+		one.Totals = Totals(s.deps.Metrics.Adapter(a.identity.ID).Totals())
+		out.Adapters = append(out.Adapters, one)
 	}
 	return out
 }
@@ -80,7 +80,7 @@ func (a *adapter) status(letters int) AdapterStatus {
 	}
 	out := AdapterStatus{Name: a.identity.Name, ID: a.identity.ID, Version: a.identity.Version, Upstream: a.identity.Origin + a.identity.Base,
 		Listen: a.listen, Health: check.Status, Message: check.Message, Breaker: BreakerStatus{State: "off"},
-		InFlight: a.host.InFlight(), OpenLetter: letters, Secrets: a.secrets()}
+		InFlight: a.host.InFlight(), OpenLetter: letters, Secrets: a.secrets(), Check: a.checkStatus()}
 	if b := a.host.Breaker; b != nil {
 		out.Breaker = BreakerStatus{State: b.State().String(), Failures: b.Failures(), Manual: b.Held()}
 		if left := b.Remaining(); left > 0 {
@@ -92,87 +92,6 @@ func (a *adapter) status(letters int) AdapterStatus {
 		out.Limiter = &LimiterStatus{Capacity: l.Settings().Capacity, Rate: l.Settings().RefillRate, Tokens: tokens, Tenants: tenants}
 	}
 	return out
-}
-
-const oldToken = "the access token in use cannot be renewed"
-
-// check judges an adapter by its breaker and its last attempt.
-func (a *adapter) check() HealthCheck {
-	c := HealthCheck{Status: "pass", Latency: float64(a.host.LastLatency().Microseconds()) / 1000}
-	failure := a.host.LastFailure()
-	if failure != "" {
-		c.Status, c.Message = "warn", "the last attempt failed: "+failure
-	}
-	if failure == "" && a.host.StaleTLS() != "" {
-		c.Status, c.Message = "warn", "changed TLS files cannot be used; the earlier ones are in use"
-	}
-	if a.host.OldToken() != "" {
-		c.Status, c.Message = "warn", oldToken
-	}
-	if a.host.NoCredentials() != "" {
-		c.Status, c.Message = "fail", "calls are refused because a credential cannot be read"
-		return c
-	}
-	b := a.host.Breaker
-	if b == nil {
-		return c
-	}
-	switch b.State() {
-	case policy.BreakerOpened:
-		c.Status, c.Message = "fail", "the breaker is open"
-		if b.Held() {
-			c.Message = "the breaker was opened by hand"
-		}
-		if failure != "" {
-			c.Message += "; the last attempt failed: " + failure
-		}
-	case policy.BreakerHalfOpen:
-		c.Status, c.Message = "warn", "the breaker is half-open: the next calls are probes"
-	}
-	return c
-}
-
-// Health implements Controller: unhealthy when every adapter fails, degraded when any is not well.
-func (s *Server) Health() Health {
-	h := Health{Status: "healthy", Checks: map[string]HealthCheck{}, Timestamp: time.Now()}
-	failed := 0
-	for _, a := range s.adapters() {
-		c := a.check()
-		h.Checks[a.identity.ID] = c
-		if c.Status != "pass" {
-			h.Status = "degraded"
-		}
-		if c.Status == "fail" {
-			failed++
-		}
-	}
-	if failed > 0 && failed == len(h.Checks) {
-		h.Status = "unhealthy"
-	}
-	if why := s.deps.Letters.Stats().Failing; why != "" {
-		h.add("spool", HealthCheck{Status: "fail", Message: "letters are being lost: " + why})
-	}
-	if held := s.acceptedStatus(); held != nil && held.Failing != "" {
-		h.add("accepted", HealthCheck{Status: "fail", Message: "calls are not accepted: " + held.Failing})
-	}
-	if redis := s.redisStatus(); redis != nil {
-		h.add("redis", redis.check())
-	}
-	if sink := s.sinkStatus(); sink != nil {
-		h.add("sink", sink.check())
-	}
-	if vault := s.vaultStatus(); vault != nil {
-		h.add("vault", vault.check())
-	}
-	return h
-}
-
-// add adds a check of something that is shared by all adapters, which makes none of them unhealthy.
-func (h *Health) add(name string, c HealthCheck) {
-	h.Checks[name] = c
-	if c.Status != "pass" && h.Status == "healthy" {
-		h.Status = "degraded"
-	}
 }
 
 // Ready implements Controller: serving and not draining.

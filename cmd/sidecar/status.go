@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,10 +53,10 @@ func (a *app) printStatus(s proxy.Status) {
 		state = "ready"
 	}
 	a.printf("sidecar %s: %s, started %s\n\n", printable(s.Version), state, stamp(s.Started))
-	t := newTable("ADAPTER", "ID", "VERSION", "UPSTREAM", "HEALTH", "BREAKER", "LIMIT", "IN FLIGHT", "LETTERS")
+	t := newTable("ADAPTER", "ID", "VERSION", "UPSTREAM", "HEALTH", "CHECK", "BREAKER", "LIMIT", "CALLS", "IN FLIGHT", "LETTERS")
 	for _, ad := range s.Adapters {
-		t.AppendRow(table.Row{dash(ad.Name), dash(ad.ID), dash(ad.Version), dash(ad.Upstream), healthCell(ad),
-			breakerCell(ad.Breaker), limiterCell(ad.Limiter), ad.InFlight, ad.OpenLetter})
+		t.AppendRow(table.Row{dash(ad.Name), dash(ad.ID), dash(ad.Version), dash(ad.Upstream), healthCell(ad), checkCell(ad.Check),
+			breakerCell(ad.Breaker), limiterCell(ad.Limiter), callsCell(ad.Totals), ad.InFlight, ad.OpenLetter})
 	}
 	a.printf("%s\n\nspool   %s\n", t.Render(), spoolLine(s.Spool))
 	if s.Accepted != nil {
@@ -78,6 +79,26 @@ func healthCell(a proxy.AdapterStatus) string {
 		return dash(a.Health)
 	}
 	return printable(a.Health + ": " + a.Message)
+}
+
+func checkCell(c *proxy.CheckStatus) string {
+	switch {
+	case c == nil:
+		return "-"
+	case c.Since == nil:
+		return printable(c.State)
+	case c.State == "up":
+		return fmt.Sprintf("up, %g ms", c.Latency)
+	}
+	return printable(c.State) + " since " + stamp(*c.Since)
+}
+
+func callsCell(n proxy.Totals) string {
+	cell := strconv.FormatInt(n.Succeeded+n.Failed, 10)
+	if n.Failed > 0 {
+		cell += fmt.Sprintf(", %d failed", n.Failed)
+	}
+	return cell
 }
 
 func breakerCell(b proxy.BreakerStatus) string {

@@ -34,6 +34,7 @@ type world struct {
 	failure    error // of everything that can fail
 	unrecorded error // of a replay that was sent
 	health     string
+	checks     map[string]proxy.HealthCheck
 	ready      bool
 	log        logBuffer
 }
@@ -60,8 +61,10 @@ func (w *world) Status() proxy.Status {
 	return proxy.Status{Version: "1.2.3", Ready: w.ready, Adapters: []proxy.AdapterStatus{{Name: "sales-system", ID: "sales-1", Breaker: w.breaker}}}
 }
 
-func (w *world) Health() proxy.Health { return proxy.Health{Status: w.health} }
-func (w *world) Ready() bool          { return w.ready }
+func (w *world) Health() proxy.Health {
+	return proxy.Health{Status: w.health, Checks: w.checks, Version: "1.2.3", Timestamp: time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)}
+}
+func (w *world) Ready() bool { return w.ready }
 
 func (w *world) SetBreaker(adapter string, action proxy.BreakerAction) error {
 	if adapter != "sales-system" {

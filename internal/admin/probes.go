@@ -25,7 +25,7 @@ func Probes(p Probed, metrics http.Handler) http.Handler {
 		}
 		say(w, http.StatusServiceUnavailable, "not ready")
 	})
-	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) { serveHealth(w, p.Health()) })
+	mux.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) { serveHealth(w, r, p.Health()) })
 	mux.Handle("/metrics", metrics)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, http.StatusNotFound, "there is /livez, /readyz, /health and /metrics")
@@ -50,12 +50,4 @@ func say(w http.ResponseWriter, status int, word string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(word + "\n"))
-}
-
-func serveHealth(w http.ResponseWriter, h proxy.Health) {
-	w.Header().Set("Content-Type", "application/json")
-	if h.Status == "unhealthy" {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	write(w, h)
 }

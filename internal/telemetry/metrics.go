@@ -21,8 +21,8 @@ type Metrics struct {
 	ReloadSuccess prometheus.Gauge // 1 when the last load of the configuration succeeded, else 0
 	ReloadTime    prometheus.Gauge // Unix seconds of the last successful load
 
-	requests, errors, retries, attempts, limits, keys, letters, secrets, degraded, deliveries *prometheus.CounterVec
-	duration, limitWait                                                                       *prometheus.HistogramVec
+	requests, errors, retries, ended, attempts, limits, keys, letters, secrets, degraded, deliveries, breakers *prometheus.CounterVec
+	duration, limitWait                                                                                        *prometheus.HistogramVec
 
 	mu       sync.Mutex
 	adapters map[string]*Adapter
@@ -34,6 +34,8 @@ type Adapter struct {
 	Duration                       prometheus.Observer
 	Errors                         map[problem.ErrorType]prometheus.Counter
 	Retries                        prometheus.Counter
+	Ended                          map[string]prometheus.Counter // by RetryEnds
+	Breaker                        map[string]prometheus.Counter // by BreakerStates
 	Answered, Unanswered           prometheus.Counter
 	Allowed, Waited, Refused       prometheus.Counter
 	LimitWait                      prometheus.Observer
@@ -63,6 +65,12 @@ func KeyOutcomes() []string {
 	return []string{"stored", "replayed", "released", "unknown", "in_flight", "reused", "fresh", "store_failed"}
 }
 
+// RetryEnds are why a retry that the outcome allowed was not made.
+func RetryEnds() []string { return []string{"budget", "deadline", "stopped"} }
+
+// BreakerStates are what a breaker changes to.
+func BreakerStates() []string { return []string{"closed", "half-open", "open"} }
+
 // NewMetrics registers everything on a registry of its own.
 func NewMetrics(version, commit string) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -74,6 +82,8 @@ func NewMetrics(version, commit string) *Metrics {
 		requests:   counter("integration_requests_total", "Exchanges by final status: success (2xx, 3xx) or failure.", "status"),
 		errors:     counter("integration_errors_total", "Failed exchanges by error type.", "error_type"),
 		retries:    counter("integration_retries_total", "Attempts after the first."),
+		ended:      counter("integration_retries_ended_total", "Retries that the outcome allowed and that were not made, by reason: budget, deadline, or stopped (by breaker, limit or credentials).", "reason"),
+		breakers:   counter("integration_circuit_breaker_changes_total", "Changes of the circuit breaker by the state it came to: closed, half-open or open.", "to"),
 		attempts:   counter("integration_attempts_total", "Attempts by outcome: answered or unanswered.", "outcome"),
 		limits:     counter("integration_rate_limit_decisions_total", "Decisions of our rate limit: allowed, waited or refused.", "decision"),
 		keys:       counter("integration_idempotency_outcomes_total", "What came of idempotency keys.", "outcome"),
@@ -91,7 +101,7 @@ func NewMetrics(version, commit string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "integration_build_info", Help: "1, labelled with what is running.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.deliveries, m.duration,
+	m.Registry.MustRegister(m.requests, m.errors, m.retries, m.ended, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.deliveries, m.breakers, m.duration,
 		m.limitWait, m.ReloadSuccess, m.ReloadTime, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -107,7 +117,7 @@ func (m *Metrics) Adapter(id string) *Adapter {
 	a := &Adapter{
 		Success: m.requests.WithLabelValues(id, "success"), Failure: m.requests.WithLabelValues(id, "failure"),
 		Duration: m.duration.WithLabelValues(id), Errors: map[problem.ErrorType]prometheus.Counter{},
-		Retries:  m.retries.WithLabelValues(id),
+		Retries: m.retries.WithLabelValues(id), Ended: map[string]prometheus.Counter{}, Breaker: map[string]prometheus.Counter{},
 		Answered: m.attempts.WithLabelValues(id, "answered"), Unanswered: m.attempts.WithLabelValues(id, "unanswered"),
 		Allowed: m.limits.WithLabelValues(id, "allowed"), Waited: m.limits.WithLabelValues(id, "waited"),
 		Refused: m.limits.WithLabelValues(id, "refused"), LimitWait: m.limitWait.WithLabelValues(id),
@@ -124,8 +134,23 @@ func (m *Metrics) Adapter(id string) *Adapter {
 	for _, o := range KeyOutcomes() {
 		a.Keys[o] = m.keys.WithLabelValues(id, o)
 	}
+	for _, reason := range RetryEnds() {
+		a.Ended[reason] = m.ended.WithLabelValues(id, reason)
+	}
+	for _, state := range BreakerStates() {
+		a.Breaker[state] = m.breakers.WithLabelValues(id, state)
+	}
 	m.adapters[id] = a
 	return a
+}
+
+// BreakerChanged counts a change of an adapter's breaker; one that is no longer configured is not counted again.
+func (m *Metrics) BreakerChanged(id, to string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a := m.adapters[id]; a != nil {
+		a.Breaker[to].Inc()
+	}
 }
 
 // Forget removes the series of an adapter that is no longer configured.
@@ -135,7 +160,7 @@ func (m *Metrics) Forget(id string) {
 	delete(m.adapters, id)
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.requests, m.errors, m.retries, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.deliveries, m.duration, m.limitWait} {
+	}{m.requests, m.errors, m.retries, m.ended, m.attempts, m.limits, m.keys, m.letters, m.secrets, m.degraded, m.deliveries, m.breakers, m.duration, m.limitWait} {
 		v.DeletePartialMatch(prometheus.Labels{"adapter_id": id})
 	}
 }
