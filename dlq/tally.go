@@ -17,6 +17,7 @@ type Stats struct {
 	OpenByAdapter map[string]int // open letters by adapter id; an adapter without any has no entry
 	Bytes         int64          // what all letters count against MaxBytes
 	MaxBytes      int64
+	Yielding      int64         // what of Bytes makes way when there is no room for another: closed and forwarded letters
 	Oldest        time.Time     // when the first open letter, in the order of ids, was created; zero when there is none
 	OpenByGroup   map[Group]int // open letters by adapter id and error type, likewise
 	Quarantined   int           // letters that could not be read and were moved aside, ever
@@ -177,6 +178,7 @@ func (t *tally) snapshot() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.stats
+	s.Yielding = t.yielding
 	s.ByState = maps.Clone(s.ByState)
 	s.OpenByAdapter = maps.Clone(s.OpenByAdapter)
 	s.OpenByGroup = maps.Clone(s.OpenByGroup)

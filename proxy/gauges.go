@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/policy"
 )
@@ -24,12 +25,15 @@ var (
 	lettersDesc = prometheus.NewDesc("integration_letters", "Letters in the spool by state.", []string{"state"}, nil)
 	openDesc    = adapterGauge("integration_open_letters", "Letters that still wait for an outcome.")
 	bytesDesc   = prometheus.NewDesc("integration_spool_bytes", "Size of the letters in the spool.", nil, nil)
+	keptDesc    = prometheus.NewDesc("integration_spool_kept_bytes", "Size of the letters that make way for no other: when it reaches integration_spool_max_bytes letters are lost.", nil, nil)
+	removedDesc = prometheus.NewDesc("integration_spool_removed_letters_total", "Letters removed by reason: expired (dlq.retention), or evicted (closed or forwarded ones, to make room).", []string{"reason"}, nil)
 	maxDesc     = prometheus.NewDesc("integration_spool_max_bytes", "Largest size of the spool.", nil, nil)
 	ageDesc     = prometheus.NewDesc("integration_spool_oldest_letter_age_seconds", "Age of the oldest letter that waits; 0 when there is none.", nil, nil)
 	redisDesc   = prometheus.NewDesc("integration_redis_up", "1 when the Redis that sidecars share answers; there is no such series without one.", nil, nil)
 	vaultDesc   = prometheus.NewDesc("integration_vault_up", "1 when the Vault that secrets come from answers; there is no such series without one.", nil, nil)
 	secretDesc  = prometheus.NewDesc("integration_vault_secret_age_seconds", "Age of the oldest secret from Vault that is in use; 0 when none is.", nil, nil)
 	pendingDesc = prometheus.NewDesc("integration_idempotency_pending_outcomes", "Outcomes of keys that Redis has not taken yet.", nil, nil)
+	lostDesc    = prometheus.NewDesc("integration_idempotency_lost_outcomes_total", "Outcomes of keys that Redis did not take in time, and that are forgotten.", nil, nil)
 	heldDesc    = prometheus.NewDesc("integration_accepted_exchanges", "Exchanges answered 202 that have not ended, by state: accepted (waiting) or running.", []string{"adapter_id", "state"}, nil)
 	heldAgeDesc = adapterGauge("integration_accepted_oldest_age_seconds", "Age of the oldest exchange answered 202 that has not ended; 0 when there is none.")
 	heldLenDesc = prometheus.NewDesc("integration_accepted_bytes", "Size of the exchanges answered 202, with those whose end is still kept.", nil, nil)
@@ -44,7 +48,7 @@ func adapterGauge(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(sinkDescs(), breakerDesc, infoDesc, healthDesc, checkDesc, checkedDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc,
+	for _, d := range append(sinkDescs(), breakerDesc, infoDesc, healthDesc, checkDesc, checkedDesc, flightDesc, tokensDesc, tokenDesc, lettersDesc, openDesc, bytesDesc, keptDesc, removedDesc, maxDesc, ageDesc, badDesc, redisDesc, vaultDesc, secretDesc, pendingDesc, lostDesc,
 		heldDesc, heldAgeDesc, heldLenDesc, soloDesc, movedDesc) {
 		ch <- d
 	}
@@ -77,17 +81,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	g.accepted(gauge)
 	g.moved(ch)
-	for state, n := range stats.ByState {
-		gauge(lettersDesc, float64(n), string(state))
-	}
-	gauge(bytesDesc, float64(stats.Bytes))
-	gauge(maxDesc, float64(stats.MaxBytes))
-	gauge(badDesc, float64(stats.Quarantined))
-	age := 0.0
-	if !stats.Oldest.IsZero() {
-		age = time.Since(stats.Oldest).Seconds()
-	}
-	gauge(ageDesc, age)
+	collectSpool(stats, ch, gauge)
 	if sink := g.server.sinkStatus(); sink != nil {
 		sink.collect(ch)
 	}
@@ -98,7 +92,26 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	if redis := g.server.redisStatus(); redis != nil {
 		gauge(redisDesc, map[bool]float64{true: 1}[redis.Up])
 		gauge(pendingDesc, float64(redis.Keys.Pending))
+		ch <- prometheus.MustNewConstMetric(lostDesc, prometheus.CounterValue, float64(redis.Keys.Lost))
 	}
+}
+
+func collectSpool(stats dlq.Stats, ch chan<- prometheus.Metric, gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	for state, n := range stats.ByState {
+		gauge(lettersDesc, float64(n), string(state))
+	}
+	gauge(bytesDesc, float64(stats.Bytes))
+	gauge(keptDesc, float64(stats.Bytes-stats.Yielding))
+	gauge(maxDesc, float64(stats.MaxBytes))
+	gauge(badDesc, float64(stats.Quarantined))
+	for reason, n := range map[string]int{"expired": stats.Expired, "evicted": stats.Evicted} {
+		ch <- prometheus.MustNewConstMetric(removedDesc, prometheus.CounterValue, float64(n), reason)
+	}
+	age := 0.0
+	if !stats.Oldest.IsZero() {
+		age = time.Since(stats.Oldest).Seconds()
+	}
+	gauge(ageDesc, age)
 }
 
 func (a *adapter) collectHealth(gauge func(d *prometheus.Desc, v float64, labels ...string)) {

@@ -6,6 +6,7 @@ package telemetry
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,7 +87,7 @@ func NewMetrics(version, commit string) *Metrics {
 		breakers:   counter("integration_circuit_breaker_changes_total", "Changes of the circuit breaker by the state it came to: closed, half-open or open.", "to"),
 		attempts:   counter("integration_attempts_total", "Attempts by outcome: answered or unanswered.", "outcome"),
 		limits:     counter("integration_rate_limit_decisions_total", "Decisions of our rate limit: allowed, waited or refused.", "decision"),
-		keys:       counter("integration_idempotency_outcomes_total", "What came of idempotency keys.", "outcome"),
+		keys:       counter("integration_idempotency_outcomes_total", "What came of idempotency keys: "+strings.Join(KeyOutcomes(), ", ")+".", "outcome"),
 		letters:    counter("integration_letters_total", "Letters kept, and lost because the spool could not take them.", "result"),
 		secrets:    counter("integration_secret_fetches_total", "Exchanges that needed credentials, by result: ok or failed.", "result"),
 		degraded:   counter("integration_degraded_calls_total", "Exchanges that a policy decided without the store it needs: of keys, or of shared limits.", "policy"),
