@@ -88,6 +88,19 @@ func content(status int) Next {
 
 func fails(err error) Next { return func(*Exchange) (*wire.Response, error) { return nil, err } }
 
+func TestRetriesThatWereNotMadeAreCountedByReason(t *testing.T) {
+	for why, reason := range map[string]string{"budget": "budget", "deadline": "deadline", string(problem.CircuitOpen): "stopped", string(problem.RateLimited): "stopped"} {
+		w := newWatcher(t, nil)
+		x := testExchange(t, "GET", "/", "")
+		x.RetriesEnded = why
+		_, _ = w.stage(content(503))(x)
+		w.expect(map[string]float64{"integration_retries_ended_total": 1, "integration_retries_ended_total{reason=" + reason + "}": 1})
+	}
+	w := newWatcher(t, nil)
+	_, _ = w.stage(content(503))(testExchange(t, "GET", "/", ""))
+	w.expect(map[string]float64{"integration_retries_ended_total": 0})
+}
+
 func TestEachOutcomeIsCountedOnceWithItsType(t *testing.T) {
 	for name, c := range map[string]struct {
 		next   Next

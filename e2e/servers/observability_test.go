@@ -197,6 +197,7 @@ func TestEveryQueryOfTheDashboardShowsSomething(t *testing.T) {
 		}
 	}
 	p.wantHealthyRules(t)
+	promtoolAccepts(t, s.Get(t, "http://"+s.Probes+"/metrics").Body)
 }
 
 // shows reports whether a query has a number for an answer.

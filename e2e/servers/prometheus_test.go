@@ -23,8 +23,14 @@ func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	if !strings.Contains(a.Body, "integration_requests_total{") {
 		t.Fatalf("there are no metrics to check: %.300q", a.Body)
 	}
+	promtoolAccepts(t, a.Body)
+}
+
+// promtoolAccepts fails the test when promtool finds fault with what was scraped.
+func promtoolAccepts(t *testing.T, metrics string) {
+	t.Helper()
 	cmd := exec.Command(program(t, "promtool"), "check", "metrics")
-	cmd.Stdin = strings.NewReader(a.Body)
+	cmd.Stdin = strings.NewReader(metrics)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}

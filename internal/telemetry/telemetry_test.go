@@ -86,6 +86,32 @@ func TestHandlesOutliveAReloadAndEndWithTheirAdapter(t *testing.T) {
 	}
 }
 
+func TestTotalsAreWhatTheCountersSay(t *testing.T) {
+	m := NewMetrics("v1", "c1")
+	a := m.Adapter("erp")
+	a.Success.Add(5)
+	a.Failure.Add(3)
+	a.Retries.Add(2)
+	a.LettersKept.Inc()
+	a.LettersLost.Add(4)
+	m.BreakerChanged("erp", "open")
+	m.BreakerChanged("erp", "half-open")
+	if got, want := a.Totals(), (Totals{Succeeded: 5, Failed: 3, Retries: 2, LettersKept: 1, LettersLost: 4, BreakerOpens: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// A breaker of an adapter that a reload took away may still change; its series must not come back.
+func TestABreakerOfAnAdapterThatIsGoneIsNotCounted(t *testing.T) {
+	m := NewMetrics("v1", "c1")
+	m.Adapter("erp")
+	m.Forget("erp")
+	m.BreakerChanged("erp", "open")
+	if left := names(t, m, "erp"); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestLogsAreOneLineOfJSONOrText(t *testing.T) {
 	for format, want := range map[string]string{"json": `"msg":"hello"`, "text": "msg=hello"} {
 		var b bytes.Buffer
