@@ -21,7 +21,7 @@ type Health struct {
 	Auth     bool           `yaml:"auth" default:"false" doc:"true sends the adapter's credentials with the check."`
 }
 
-func (c *Health) check(s *Settings, r Report) {
+func (c *Health) check(r Report) {
 	switch path, _, _ := strings.Cut(c.Path, "?"); {
 	case !strings.HasPrefix(c.Path, "/"):
 		r.Fault("health.path", "does not begin with /")
@@ -31,13 +31,20 @@ func (c *Health) check(s *Settings, r Report) {
 	if c.Timeout > c.Interval {
 		r.Fault("health.timeout", "is longer than health.interval ("+c.Interval.String()+")")
 	}
+}
+
+// CheckAuthFault says why the checks of an adapter with these settings cannot have credentials; "" when they can, or want
+// none. An operation may have others: checks are the adapter's.
+func (s *Settings) CheckAuthFault() string {
 	switch {
-	case !c.Auth:
+	case s.Host.Health == nil || !s.Host.Health.Auth:
+		return ""
 	case s.Auth == nil:
-		r.Fault("health.auth", "there are no credentials to send: auth is off")
+		return "there are no credentials to send: auth is off"
 	case slices.ContainsFunc(s.Auth.refs(), func(ref secret.Ref) bool { return strings.Contains(string(ref), "{tenant}") }):
-		r.Fault("health.auth", "a check belongs to no tenant, and the credentials depend on it ({tenant})")
+		return "a check belongs to no tenant, and the credentials depend on it ({tenant})"
 	}
+	return ""
 }
 
 // refs are what the credentials are made from: secrets, and the client id of OAuth2.

@@ -97,10 +97,10 @@ func (s *Settings) Check(r Report) {
 	if s.Reconcile != nil {
 		s.Reconcile.check(r)
 	}
-	s.Host.check(s, r)
+	s.Host.check(r)
 }
 
-func (h *HostSettings) check(s *Settings, r Report) {
+func (h *HostSettings) check(r Report) {
 	if h.TLS != nil {
 		h.TLS.Check(r)
 	}
@@ -108,6 +108,6 @@ func (h *HostSettings) check(s *Settings, r Report) {
 		h.Egress.check(r)
 	}
 	if h.Health != nil {
-		h.Health.check(s, r)
+		h.Health.check(r)
 	}
 }

@@ -73,6 +73,9 @@ func (r *resolver) checkAdapter(a *Adapter, w adapterShape, n *node, s *scope) {
 		r.warnings.add(at, s.path+".tls", "does nothing: the upstream is called by http, without TLS")
 	}
 	r.checkAutoReplay(a.Settings, s)
+	if why := a.Settings.CheckAuthFault(); why != "" {
+		r.faults.add(s.at("health.auth"), s.path+".health.auth", why)
+	}
 }
 
 // checkAutoReplay refuses to replay by itself, for an adapter or an operation, what the provider may have forgotten.
