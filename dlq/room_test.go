@@ -22,6 +22,9 @@ func TestFullMakesRoomFromClosedLettersThenRefuses(t *testing.T) {
 	put(t, s, letters[0]) // it is there: no new room needed
 	must(t, s.Discard(t.Context(), letters[2].ID, "me"))
 	must(t, s.Discard(t.Context(), letters[1].ID, "me"))
+	if got := s.Stats(); got.Yielding == 0 || got.Yielding > got.Bytes-2*size+size/2 {
+		t.Errorf("two of four letters make way, and %d of %d bytes", got.Yielding, got.Bytes)
+	}
 	put(t, s, letters[4])
 	if s.Has(letters[1].ID) || !s.Has(letters[4].ID) {
 		t.Error("the oldest closed letter did not make way")
@@ -35,7 +38,7 @@ func TestFullMakesRoomFromClosedLettersThenRefuses(t *testing.T) {
 	if err := s.Put(t.Context(), letter("7")); !errors.Is(err, ErrFull) {
 		t.Errorf("got %v", err)
 	}
-	if got := s.Stats(); got.Evicted != 2 || got.Bytes > got.MaxBytes {
+	if got := s.Stats(); got.Evicted != 2 || got.Bytes > got.MaxBytes || got.Yielding != 0 {
 		t.Errorf("%+v", got)
 	}
 }

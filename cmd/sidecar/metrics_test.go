@@ -61,6 +61,7 @@ func everything(t *testing.T) *process {
 	doc, err := config.Parse("test.yaml", fmt.Appendf(nil, `listen: { proxy: 127.0.0.1:0, admin: 127.0.0.1:0, probes: 127.0.0.1:0 }
 redis: { addresses: [%q] }
 vault: { address: %q, auth: token_file, token_file: %q }
+telemetry: { otlp_endpoint: %q }
 dlq: { dir: %q, alerts: { webhook: %q } }
 adapters:
   sales:
@@ -69,7 +70,7 @@ adapters:
     rate_limit: {}
     health: { interval: 1s, timeout: 1s }
     delivery: on_request
-`, miniredis.RunT(t).Addr(), answer.URL, "file:"+token, dir, answer.URL, answer.URL))
+`, miniredis.RunT(t).Addr(), answer.URL, "file:"+token, answer.URL, dir, answer.URL, answer.URL))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,9 +114,12 @@ func (p *prometheus) query(t *testing.T, expr string) ([]sampled, error) {
 	return all, err
 }
 
-// standIns answers for a Vault and for a token endpoint, which this test is not about.
+// standIns answers for a Vault, a token endpoint and a collector of spans, which this test is not about.
 func standIns(t *testing.T) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/traces" {
+			return // a collector that takes everything
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"access_token":"t","token_type":"Bearer","expires_in":5,"data":{"ttl":3600,"renewable":false,"data":{"key":"k"},"metadata":{"version":1}}}`)
 	}))
@@ -135,6 +138,7 @@ func startEverything(t *testing.T) *e2e.Sidecar {
 	})
 	return e2e.Start(t, e2e.Setup{Dir: dir,
 		Top: "redis: { addresses: [" + startRedis(t).address + "] }\nvault: { address: " + others + ", auth: token_file, token_file: file:" + filepath.Join(dir, "token") + " }",
+		Env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + others},
 		DLQ: "alerts: { webhook: " + others + " }\nredis: { stream: letters }",
 		Adapters: e2e.Adapter("sales", flaky.URL, "auth: { bearer: vault:a#key }", "rate_limit: { capacity: 1, refill_rate: 20, max_wait: 5s }",
 			"health: { path: /up, interval: 1s, timeout: 1s }", "delivery: on_request") +
