@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/fsm-integrations/sidecar/internal/groupcommit"
 )
 
 // load creates the buckets, counts the letters, sets the indexes right and moves damaged letters aside. It reads heads
@@ -25,6 +29,11 @@ func (s *Spool) load(ctx context.Context) error {
 		}
 	}
 	if !found.indexed {
+		if !found.astray {
+			if err := s.setAsideHeadless(ctx); err != nil {
+				return err
+			}
+		}
 		if err := s.reindex(ctx); err != nil {
 			return err
 		}
@@ -44,6 +53,9 @@ func (s *Spool) load(ctx context.Context) error {
 }
 
 func createBuckets(tx *bbolt.Tx) error {
+	if err := checkNames(tx); err != nil {
+		return err
+	}
 	if old := []byte("scopes"); tx.Bucket(old) != nil { // an index of earlier versions
 		if err := tx.DeleteBucket(old); err != nil {
 			return err
@@ -54,7 +66,39 @@ func createBuckets(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return raiseSequence(tx)
+}
+
+// checkNames reports a damaged name of a bucket: one that nobody knows is there while one is missing. A new bucket would
+// be made in its place, and what is in the other forgotten.
+func checkNames(tx *bbolt.Tx) error {
+	found, unknown := 0, ""
+	err := tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+		if known(name) {
+			found++
+		} else if string(name) != "scopes" {
+			unknown = string(name)
+		}
+		return nil
+	})
+	if err == nil && unknown != "" && found < len(buckets()) {
+		err = fmt.Errorf("%w: a bucket has the name %q", groupcommit.ErrDamaged, unknown)
+	}
+	return err
+}
+
+func known(name []byte) bool {
+	return slices.ContainsFunc(buckets(), func(b []byte) bool { return bytes.Equal(b, name) })
+}
+
+// raiseSequence sees to it that nothing is put in the place of what waits in the outbox.
+func raiseSequence(tx *bbolt.Tx) error {
+	outbox := tx.Bucket(bucketOutbox())
+	last, _ := outbox.Cursor().Last()
+	if sequence(last) <= outbox.Sequence() {
+		return nil
+	}
+	return outbox.SetSequence(sequence(last))
 }
 
 // alone is more than what shares a commit.
@@ -63,6 +107,7 @@ const alone = 1 << 40
 // findings are what a recount has met.
 type findings struct {
 	damaged  [][]byte
+	astray   bool // a letter lacks an entry in the indexes
 	indexed  bool // every letter has its entries in the indexes, and nothing else is there
 	unqueued bool // a dead letter does not wait in the outbox
 }
@@ -92,6 +137,7 @@ func (s *Spool) recount(ctx context.Context) (f findings, err error) {
 			return err
 		}
 		counted.stats.Outbox, f.indexed = n.compare(t)
+		f.astray = n.astray
 		t.bytes, t.yielding = counted.stats.Bytes, counted.yielding
 		tx.OnCommit(func() { s.tally.recounted(counted) })
 		return t.account()

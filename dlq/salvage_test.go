@@ -91,18 +91,22 @@ func TestADamagedFileNeverKeepsTheSidecarFromStarting(t *testing.T) {
 		rounds = 40
 	}
 	for round := range rounds {
-		damaged := bytes.Clone(image)
+		damaged, how := bytes.Clone(image), ""
 		switch round % 3 {
 		case 0: // one bit
-			damaged[random.IntN(len(damaged))] ^= 1 << random.IntN(8)
+			at, bit := random.IntN(len(damaged)), random.IntN(8)
+			damaged[at] ^= 1 << bit
+			how = fmt.Sprintf("bit %d of the byte at %d", bit, at)
 		case 1: // one bit of the head of a page, where it hurts
-			page := random.IntN(len(damaged)/4096) * 4096
-			damaged[page+random.IntN(160)] ^= 1 << random.IntN(8)
+			page, at, bit := random.IntN(len(damaged)/4096), random.IntN(160), random.IntN(8)
+			damaged[page*4096+at] ^= 1 << bit
+			how = fmt.Sprintf("bit %d of byte %d of page %d", bit, at, page)
 		case 2: // a torn sector
 			at := random.IntN(len(damaged)/512) * 512
 			for i := range 512 {
 				damaged[at+i] = byte(random.Uint32())
 			}
+			how = fmt.Sprintf("the sector at %d", at)
 		}
 		s := reopen(t, damaged)
 		stats := s.Stats()
@@ -113,7 +117,7 @@ func TestADamagedFileNeverKeepsTheSidecarFromStarting(t *testing.T) {
 		n := useAll(t, s, ids)
 		whole += n
 		if lost := len(ids) - n; lost > 12 { // a page holds some letters, and a torn sector tears one or two
-			t.Errorf("round %d: %d of %d letters lost: %s", round, lost, len(ids), stats.Damaged)
+			t.Errorf("round %d, %s: %d of %d letters lost: %s; %s", round, how, lost, len(ids), stats.Damaged, keep(t, damaged))
 		}
 		must(t, s.Close())
 	}
@@ -199,17 +203,18 @@ func TestAFileTruncatedInUseIsAnErrorNotTheEnd(t *testing.T) {
 func TestADamagedIndexIsMadeAnew(t *testing.T) {
 	for _, bucket := range indexes() {
 		s := openSpool(t, Config{Outbox: true})
-		a, b := letter("a"), letter("b")
-		put(t, s, a, b)
+		a, b, c := letter("a"), letter("b"), letter("c")
+		put(t, s, a, b, c)
 		seqs, _ := outgoing(t, s, 0, 1)
 		must(t, s.Forwarded(t.Context(), seqs))
+		must(t, s.Discard(t.Context(), c.ID, "me"))
 		want := s.Stats()
 		must(t, s.db.Do(t.Context(), func(tx *bbolt.Tx) error {
 			cursor := tx.Bucket(bucket).Cursor()
-			if key, _ := cursor.First(); key != nil {
-				return cursor.Delete()
+			if key, _ := cursor.First(); key == nil {
+				t.Fatalf("%s has no entry", bucket)
 			}
-			return tx.Bucket(bucket).Put([]byte("nobody"), nil)
+			return cursor.Delete()
 		}))
 		must(t, s.Close())
 		s = openSpool(t, s.config)
@@ -219,6 +224,6 @@ func TestADamagedIndexIsMadeAnew(t *testing.T) {
 		if n, err := s.ResolveScope(t.Context(), "scope-a", "me"); n != 1 || err != nil {
 			t.Errorf("%s: resolved %d, %v", bucket, n, err)
 		}
-		expectOutbox(t, s, "b dead", "a resolved")
+		expectOutbox(t, s, "b dead", "c discarded", "a resolved")
 	}
 }

@@ -11,8 +11,10 @@ import (
 const maxDepth = 64
 
 // Check returns nil when everything that bbolt relies on holds: valid first pages, all pages there, every tree's
-// pages of the right kind, their elements within them and in order, no page used twice, and no page in use among the
-// free ones. It does not look at values. used is how many bytes are in pages that hold something.
+// pages of the right kind, their elements in order and lying as bbolt lays them, nothing but buckets among the buckets,
+// and every page either used once or free. So what is missing is noticed too: a lower number of elements leaves a gap
+// in its page, or pages that nothing leads to. It does not look at values. used is how many bytes are in pages that
+// hold something.
 //
 // It reads each page of the file that begins a node, once.
 func (f *File) Check() (used int64, err error) {
@@ -20,7 +22,7 @@ func (f *File) Check() (used int64, err error) {
 		return 0, err
 	}
 	c := &checker{f: f, taken: newPageSet(f.meta.pages), pages: 2}
-	if err := c.tree(f.meta.root, nil, nil, 0); err != nil {
+	if err := c.tree(f.meta.root, place{buckets: true}); err != nil {
 		return 0, err
 	}
 	if err := c.freelist(); err != nil {
@@ -53,10 +55,17 @@ func (c *checker) take(id uint64, n *node) error {
 	return nil
 }
 
-// tree checks a tree whose first key is low and whose keys are below high; nil: without such a bound. A branch names
-// the first key of each child exactly: bbolt finds a changed child in its parent by that, and would else enter it twice.
-func (c *checker) tree(id uint64, low, high []byte, depth int) error {
-	if depth > maxDepth {
+// A place is what is known of a node before it is read. Its keys are from low on and below high; nil: without such a
+// bound. A branch names the first key of each child exactly: bbolt finds a changed child in its parent by that, and would
+// else enter it twice.
+type place struct {
+	low, high []byte
+	depth     int
+	buckets   bool // all elements are buckets
+}
+
+func (c *checker) tree(id uint64, at place) error {
+	if at.depth > maxDepth {
 		return errors.New("a tree is too deep")
 	}
 	n, err := c.f.node(id, true)
@@ -66,39 +75,49 @@ func (c *checker) tree(id uint64, low, high []byte, depth int) error {
 	if err := c.take(id, n); err != nil {
 		return err
 	}
-	if err := c.node(n, low, high, depth); err != nil {
+	if n.damage == nil && n.size <= int64(n.overflow)*c.f.pageSize {
+		return fmt.Errorf("page %d has more pages than it needs", id)
+	}
+	if err := c.node(n, at); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
 	return nil
 }
 
-func (c *checker) node(n *node, low, high []byte, depth int) error {
+func (c *checker) node(n *node, at place) error {
 	switch {
 	case n.damage != nil:
 		return n.damage
 	case n.kind != kindLeaf && n.kind != kindBranch, n.kind == kindBranch && n.count == 0:
 		return errors.New("it is no page of a tree")
-	}
-	if n.count == 0 && low != nil {
+	case n.count == 0 && at.low != nil:
 		return errors.New("it is empty")
+	case n.gaps:
+		return errors.New("its elements do not lie side by side")
 	}
-	if err := ordered(n.elements, low, high); err != nil {
+	if err := ordered(n.elements, at.low, at.high); err != nil {
 		return err
 	}
 	for i, e := range n.elements {
-		var err error
-		if n.kind == kindBranch {
-			next := high
-			if i+1 < len(n.elements) {
-				next = n.elements[i+1].key
-			}
-			err = c.tree(e.child, e.key, next, depth+1)
-		} else if e.bucket {
-			err = c.bucket(e, depth+1)
+		below := place{low: e.key, high: at.high, depth: at.depth + 1, buckets: at.buckets}
+		if i+1 < len(n.elements) {
+			below.high = n.elements[i+1].key
 		}
-		if err != nil {
+		if err := c.element(n, e, below); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (c *checker) element(n *node, e element, below place) error {
+	switch {
+	case n.kind == kindBranch:
+		return c.tree(e.child, below)
+	case e.bucket:
+		return c.bucket(e, below.depth)
+	case below.buckets:
+		return errors.New("a bucket is none")
 	}
 	return nil
 }
@@ -117,17 +136,17 @@ func ordered(elements []element, low, high []byte) error {
 }
 
 func (c *checker) bucket(e element, depth int) error {
-	root, inline, err := c.f.inner(e)
+	root, inline, err := c.f.inner(e, true)
 	if err != nil {
 		return err
 	}
 	if inline == nil {
-		return c.tree(root, nil, nil, depth)
+		return c.tree(root, place{depth: depth})
 	}
-	if inline.kind != kindLeaf {
-		return errors.New("a small bucket is no leaf")
+	if inline.kind != kindLeaf || inline.size != e.value.size-bucketHeader {
+		return errors.New("a small bucket is no leaf of its size")
 	}
-	return c.node(inline, nil, nil, depth)
+	return c.node(inline, place{depth: depth})
 }
 
 func (c *checker) freelist() error {
@@ -143,6 +162,9 @@ func (c *checker) freelist() error {
 			return fmt.Errorf("page %d is free and in use", id)
 		}
 		c.taken.add(id, 1)
+	}
+	if lost := c.f.meta.pages - c.pages - uint64(len(free)); lost > 0 {
+		return fmt.Errorf("%d pages are neither in use nor free", lost)
 	}
 	return nil
 }

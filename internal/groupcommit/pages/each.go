@@ -1,24 +1,24 @@
 package pages
 
+import "bytes"
+
 // Each hands what can still be read to visit, as far as possible with the name of its bucket: first what the trees
 // lead to, then, without a name, the elements of leaves that nothing leads to any more. Among the latter may be what
 // was removed or replaced long ago, and nothing tells that a value is undamaged: visit judges. Buckets within buckets
 // are not looked into. Each page is read at most once, and values of a damaged page that overlap a few times at most,
 // so that it ends in a time that the size of the file bounds; visit's error ends it too.
 func (f *File) Each(visit func(bucket string, key, value []byte) error) error {
-	w := &walker{f: f, seen: newPageSet(uint64(f.size / f.pageSize)), visit: visit, left: 8*f.size + maxValue}
+	pages := uint64(f.size / f.pageSize)
+	w := &walker{f: f, seen: newPageSet(pages), free: newPageSet(pages), visit: visit, left: 8*f.size + maxValue}
+	// With one of the first pages lost, what this state calls free may be the last commit.
+	if free, _, err := f.free(); f.metas == 2 && err == nil {
+		for _, id := range free {
+			w.free.add(id, 1)
+		}
+	}
 	if f.metas > 0 {
 		if err := w.roots(f.meta.root, 0); err != nil {
 			return err
-		}
-	}
-	// With one of the first pages lost, what this state calls free may be the last commit.
-	if free, n, err := f.free(); f.metas == 2 && err == nil {
-		for _, id := range free {
-			w.seen.add(id, 1)
-		}
-		if n != nil {
-			w.seen.add(f.meta.freelist, n.overflow+1)
 		}
 	}
 	return w.rest()
@@ -27,6 +27,7 @@ func (f *File) Each(visit func(bucket string, key, value []byte) error) error {
 type walker struct {
 	f     *File
 	seen  pageSet
+	free  pageSet // what the list of free pages names, if it can be believed
 	visit func(bucket string, key, value []byte) error
 	left  int64 // bytes of values that may still be read
 }
@@ -76,26 +77,33 @@ func (w *walker) roots(id uint64, depth int) error {
 }
 
 func (w *walker) bucket(e element) error {
-	root, inline, err := w.f.inner(e)
+	root, inline, err := w.f.inner(e, false)
 	switch {
 	case err != nil:
 		return nil
 	case inline != nil:
 		return w.leaf(string(e.key), inline)
 	}
-	return w.tree(string(e.key), root, 0)
+	return w.tree(string(e.key), element{child: root}, 0)
 }
 
-func (w *walker) tree(bucket string, id uint64, depth int) error {
+// tree walks a tree of a bucket from the node that e leads to. One that is not what it should be loses the name.
+func (w *walker) tree(bucket string, e element, depth int) error {
+	id := e.child
 	n := w.read(id, depth)
 	if n == nil {
 		return nil
+	}
+	// Whoever leads to a free page, or the list, is damaged: what is there may be of long ago. A branch names the first key
+	// of a child.
+	if w.free.has(id) || e.key != nil && (len(n.elements) == 0 || !bytes.Equal(n.elements[0].key, e.key)) {
+		bucket = ""
 	}
 	if n.kind != kindBranch {
 		return w.leaf(bucket, n)
 	}
 	for _, e := range n.elements {
-		if err := w.tree(bucket, e.child, depth+1); err != nil {
+		if err := w.tree(bucket, e, depth+1); err != nil {
 			return err
 		}
 	}
@@ -124,7 +132,7 @@ func (w *walker) leaf(bucket string, n *node) error {
 // rest looks at every page that was not seen.
 func (w *walker) rest() error {
 	for id := uint64(2); id < uint64(w.f.size/w.f.pageSize); id++ {
-		if w.seen.has(id) {
+		if w.seen.has(id) || w.free.has(id) {
 			continue
 		}
 		n := w.read(id, 0)

@@ -25,11 +25,14 @@ type node struct {
 	kind         uint16
 	count        int
 	elements     []element
+	size         int64 // from the header to the end of the last element
+	gaps         bool  // bbolt lays elements side by side, the first right after their headers: one of these lies elsewhere
 	damage       error // what is wrong with the page; its other elements are good
 }
 
 // An element of a branch points to a child, one of a leaf has a value.
 type element struct {
+	at     int64 // where the key begins, from the page's header on
 	key    []byte
 	child  uint64
 	bucket bool
@@ -45,6 +48,7 @@ type source struct {
 	start  int64  // in the file
 	head   []byte // what is read already
 	length int64  // nothing lies beyond
+	strict bool   // only what the page says of itself is taken for an element
 }
 
 func (s *source) bytes(at, size int64) ([]byte, error) {
@@ -65,7 +69,7 @@ func (f *File) node(id uint64, strict bool) (*node, error) {
 	if id < 2 || id >= uint64(f.size/f.pageSize) {
 		return nil, fmt.Errorf("page %d is outside of the file", id)
 	}
-	s := &source{file: f, start: int64(id) * f.pageSize, head: make([]byte, f.pageSize)}
+	s := &source{file: f, start: int64(id) * f.pageSize, head: make([]byte, f.pageSize), strict: strict}
 	if _, err := f.r.ReadAt(s.head, s.start); err != nil {
 		return nil, fmt.Errorf("read page %d: %w", id, err)
 	}
@@ -86,13 +90,19 @@ func parse(s *source) *node {
 	if n.kind == kindFreelist {
 		return n
 	}
+	if !s.strict && (n.kind == kindLeaf || n.kind == kindBranch) {
+		n.count = n.headers(s)
+	}
 	keys := 0
+	n.size = pageHeader + int64(n.count)*elementHeader
 	for i := range n.count {
 		e, err := n.element(s, pageHeader+int64(i)*elementHeader)
 		if err != nil {
 			n.damage = err
 			continue
 		}
+		n.gaps = n.gaps || e.at != n.size
+		n.size += int64(len(e.key)) + e.value.size
 		if keys += len(e.key); keys > maxKeys {
 			n.damage = fmt.Errorf("its keys are too long")
 			break
@@ -100,6 +110,21 @@ func parse(s *source) *node {
 		n.elements = append(n.elements, e)
 	}
 	return n
+}
+
+// headers is how many elements a page may have whose count is not to be trusted. Where the first one lies tells it
+// again: right after their headers. bbolt never writes more headers than fit into one page; a count beyond would take the
+// elements of the pages that follow for those of this one.
+func (n *node) headers(s *source) int {
+	at := int64(pageHeader)
+	if n.kind != kindBranch {
+		at += 4
+	}
+	again := 0
+	if b, err := s.bytes(at, 4); err == nil {
+		again = int(binary.NativeEndian.Uint32(b) / elementHeader)
+	}
+	return min(max(n.count, again), (len(s.head)-pageHeader)/elementHeader)
 }
 
 // element reads one element. Its lengths count from where its header lies.
@@ -125,6 +150,7 @@ func (n *node) element(s *source, at int64) (e element, err error) {
 	if keySize > maxKey {
 		return e, fmt.Errorf("a key is too long")
 	}
+	e.at = keyAt
 	e.key, err = s.bytes(keyAt, keySize)
 	return e, err
 }
@@ -136,7 +162,7 @@ func (f *File) value(s span) ([]byte, error) {
 }
 
 // inner reads a bucket's header: the page of its root, or, without one, the node that lies in the value itself.
-func (f *File) inner(e element) (root uint64, inline *node, err error) {
+func (f *File) inner(e element, strict bool) (root uint64, inline *node, err error) {
 	b, err := f.value(e.value)
 	if err != nil || len(b) < bucketHeader {
 		return 0, nil, fmt.Errorf("a bucket has no header")
@@ -145,5 +171,5 @@ func (f *File) inner(e element) (root uint64, inline *node, err error) {
 		return root, nil, nil
 	}
 	b = b[bucketHeader:]
-	return 0, parse(&source{file: f, start: e.value.at + bucketHeader, head: b, length: int64(len(b))}), nil
+	return 0, parse(&source{file: f, start: e.value.at + bucketHeader, head: b, length: int64(len(b)), strict: strict}), nil
 }
