@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -60,8 +62,24 @@ func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnl
 	}
 	q.counts.failed.Add(float64(n))
 	if !q.ailing.Swap(true) {
-		text, _, _ := strings.Cut(err.Error(), "body: ") // which a stranger wrote
-		q.log.Warn("spans could not be sent and are lost; calls are not affected", "error", text)
+		q.log.Warn("spans could not be sent and are lost; calls are not affected", "error", unsaid(err))
 	}
 	return nil
+}
+
+// unsaid is an error of the exporter without the words of whoever answered, which may repeat the headers that were sent: a
+// body, the phrase of a status, what net/http quotes, and the URL.
+func unsaid(err error) string {
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		err = failed.Err
+	}
+	text := err.Error()
+	if _, answer, found := strings.Cut(text, "failed to send to "); found {
+		_, status, _ := strings.Cut(answer, ": ")
+		return "the collector answered " + status[:min(3, len(status))]
+	}
+	for _, theirs := range []string{`"`, "body: ", "partial success: "} {
+		text, _, _ = strings.Cut(text, theirs)
+	}
+	return strings.TrimRight(text, " :(")
 }
