@@ -82,7 +82,10 @@ func TestActiveChecksSeeAnOutageWithoutACall(t *testing.T) {
 		t.Errorf("health+json: %v %s", a.Header, a.Body)
 	}
 	s.Term()
-	if s.Wait(patience); strings.Contains(s.Log.String(), "/base/up") {
+	if code := s.Wait(patience); code != 0 {
+		t.Errorf("the sidecar ended with code %d", code)
+	}
+	if strings.Contains(s.Log.String(), "/base/up") {
 		t.Error("checks are in the log as if they were calls")
 	}
 }
