@@ -37,7 +37,7 @@ func TestTheLogLevelChangesForAWhile(t *testing.T) {
 func TestSuccessesAreLoggedByShareAndFailuresAlways(t *testing.T) {
 	t.Parallel()
 	up := NewUpstream(t, OK("ok"))
-	s := Start(t, Setup{Adapters: Adapter("sales", up.URL), Spans: "log_success_ratio: 0,"})
+	s := Start(t, Setup{Adapters: Adapter("sales", up.URL), Telemetry: "log_success_ratio: 0,"})
 	if s.logged(t, "/sales/a", "a-success") {
 		t.Error("a success is logged")
 	}
@@ -45,7 +45,7 @@ func TestSuccessesAreLoggedByShareAndFailuresAlways(t *testing.T) {
 		t.Error("a failure is not logged")
 	}
 	more := s.Setup
-	more.Spans = ""
+	more.Telemetry = ""
 	s.Write(more)
 	s.Hangup()
 	Eventually(t, "successes to be logged", func() bool { return s.logged(t, "/sales/a", "another-success") })

@@ -7,17 +7,17 @@ import (
 
 // Setup is the configuration of one sidecar. Text is YAML without indentation.
 type Setup struct {
-	Adapters string   // the adapters block; Adapter writes one
-	Defaults string   // the defaults block; empty: short delays and a breaker that does not interfere
-	DLQ      string   // more keys of the dlq block, beside dir
-	Top      string   // more keys of the document
-	LogLevel string   // empty: info
-	Spans    string   // more keys of the telemetry block, each followed by a comma
-	Env      []string // NAME=value, beside PATH and HOME
-	Dir      string   // working folder; empty: one that the test removes
-	Proxy    string   // address of the proxy listener; empty: a free one
-	Config   string   // file given to --config; empty: sidecar.yaml in Dir, which Start writes
-	Command  []string // what is started; empty: the binary with run --config
+	Adapters  string   // the adapters block; Adapter writes one
+	Defaults  string   // the defaults block; empty: short delays and a breaker that does not interfere
+	DLQ       string   // more keys of the dlq block, beside dir
+	Top       string   // more keys of the document
+	LogLevel  string   // empty: info
+	Telemetry string   // more keys of the telemetry block, each followed by a comma
+	Env       []string // NAME=value, beside PATH and HOME
+	Dir       string   // working folder; empty: one that the test removes
+	Proxy     string   // address of the proxy listener; empty: a free one
+	Config    string   // file given to --config; empty: sidecar.yaml in Dir, which Start writes
+	Command   []string // what is started; empty: the binary with run --config
 }
 
 // quickDefaults shorten every delay. A breaker of 1000 failures stays out of the way of tests that are not about it.
@@ -56,7 +56,7 @@ func (s *Sidecar) document(c Setup) string {
 		defaults = quickDefaults
 	}
 	return fmt.Sprintf("listen: { proxy: %s, admin: %s, probes: %s }\n", s.Proxy, s.Admin, s.Probes) +
-		"telemetry: { " + c.Spans + " log_level: " + level + " }\n" +
+		"telemetry: { " + c.Telemetry + " log_level: " + level + " }\n" +
 		strings.TrimSpace(c.Top) + "\n" +
 		"dlq:\n  dir: " + s.SpoolDir() + "\n" + indent(c.DLQ) +
 		"defaults:\n" + indent(defaults) +

@@ -25,6 +25,7 @@ type traced struct {
 	link     telemetry.TraceContext // of a try or a replay: the exchange that was accepted or failed
 	state    string                 // tracestate
 	recorded bool
+	silent   bool         // nobody is told: OTEL_PROPAGATORS has no tracecontext
 	next     trace.SpanID // of the attempt that is being prepared
 	sends    []send       // one per attempt
 	waits    []waiting
@@ -52,10 +53,15 @@ type waiting struct {
 func (x *Exchange) joinTrace(t *telemetry.Tracer) {
 	fields := &x.Request.Fields
 	text, came, ok := traceparent(x)
-	if !t.Propagates() {
+	switch {
+	case t == nil:
 		if x.trace.context = came; ok {
 			x.TraceID = telemetry.TraceIDOf(text)
 		}
+		return
+	case !t.Propagates():
+		x.trace.context, x.trace.silent = t.Root(), true
+		x.standIn(x.trace.context.String())
 		return
 	}
 	late := x.Delivery != nil || x.Replay != nil
@@ -72,9 +78,14 @@ func (x *Exchange) joinTrace(t *telemetry.Tracer) {
 	}
 	fields.Set(traceparentField, text)
 	x.passState(ok && !late)
-	x.TraceID = telemetry.TraceIDOf(text)
+	x.standIn(text)
+}
+
+// standIn notes which trace and span the exchange is, as text.
+func (x *Exchange) standIn(traceparent string) {
+	x.TraceID = telemetry.TraceIDOf(traceparent)
 	if x.trace.recorded = x.trace.context.Flags.IsSampled(); x.trace.recorded {
-		x.SpanID = telemetry.SpanIDOf(text)
+		x.SpanID = telemetry.SpanIDOf(traceparent)
 	}
 }
 
@@ -122,8 +133,10 @@ func (x *Exchange) nameAttempt() {
 	}
 	c := x.trace.context
 	c.Span = telemetry.NewSpanID()
-	x.attempt.Fields.Set(traceparentField, c.String())
 	x.trace.next = c.Span
+	if !x.trace.silent {
+		x.attempt.Fields.Set(traceparentField, c.String())
+	}
 }
 
 // sends notes that the attempt is not stopped any more.

@@ -139,6 +139,27 @@ func TestWithoutATracerTheFieldsGoOnAsTheyCame(t *testing.T) {
 	}
 }
 
+// OTEL_PROPAGATORS may leave tracecontext out: spans are recorded, in traces that nobody else knows.
+func TestASilentTracerTellsNobody(t *testing.T) {
+	u := upstream.Script(t, upstream.OK(""))
+	r := newRig(t, u.URL(), quick())
+	recorder := tracetest.NewSpanRecorder()
+	r.deps.Tracer = telemetry.NewTracerTo(recorder, 1).Silent()
+	var err error
+	if r.next, err = Compile(quick(), r.host, r.deps); err != nil {
+		t.Fatal(err)
+	}
+	a := r.call("GET", "/", "", "traceparent", unrecorded, "tracestate", "foo")
+	if sent := u.Request(1).Header; a.err != nil || sent.Get("Traceparent") != unrecorded || sent.Get("Tracestate") != "foo" {
+		t.Errorf("%v, sent %v", a.err, sent)
+	}
+	whole := spanNamed(t, recorder.Ended(), "integration.execute")
+	if id := whole.SpanContext().TraceID().String(); id == theirTrace || id != a.x.TraceID || whole.Parent().SpanID().IsValid() {
+		t.Errorf("recorded as trace %s", id)
+	}
+	spanNamed(t, recorder.Ended(), "GET")
+}
+
 func TestEachAttemptIsASpanThatTheExternalSystemWasTold(t *testing.T) {
 	u := upstream.Script(t, upstream.Status(503), upstream.Status(503), upstream.OK(""))
 	r, recorder := newTracedRig(t, u.URL(), quick(), 1)

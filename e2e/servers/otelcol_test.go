@@ -160,7 +160,7 @@ func TestACollectorGetsWhatWasDecidedToBeRecorded(t *testing.T) {
 	t.Parallel()
 	collector := startOtelcol(t)
 	up := e2e.NewUpstream(t, e2e.OK(""))
-	s := e2e.Start(t, e2e.Setup{Adapters: e2e.Adapter("sales", up.URL), Spans: "otlp_endpoint: \"http://" + collector.address + "\", sample_ratio: 0,",
+	s := e2e.Start(t, e2e.Setup{Adapters: e2e.Adapter("sales", up.URL), Telemetry: "otlp_endpoint: \"http://" + collector.address + "\", sample_ratio: 0,",
 		Env: []string{"OTEL_BSP_SCHEDULE_DELAY=50"}})
 	s.Get(t, "/sales/a", "traceparent: 00-"+traceNumber(1)+"-"+appSpan+"-00").WantStatus(t, 200)
 	if got, want := up.Last(t).Header.Get("Traceparent"), "00-"+traceNumber(1)+"-"+appSpan+"-00"; got != want {
@@ -176,7 +176,7 @@ func TestACollectorGetsWhatWasDecidedToBeRecorded(t *testing.T) {
 		t.Errorf("%d spans arrived, want the two of the recorded trace", n)
 	}
 	more := s.Setup
-	more.Spans = strings.Replace(more.Spans, "sample_ratio: 0", "sample_ratio: 1", 1)
+	more.Telemetry = strings.Replace(more.Telemetry, "sample_ratio: 0", "sample_ratio: 1", 1)
 	s.Write(more)
 	s.Hangup()
 	e2e.Eventually(t, "new traces to be recorded", func() bool {

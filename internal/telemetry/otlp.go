@@ -55,7 +55,9 @@ func NewTracer(ctx context.Context, c TracerConfig) (*Tracer, error) {
 	queue.SpanProcessor = sdktrace.NewBatchSpanProcessor(&spanExporter{client, queue}, sdktrace.WithMaxQueueSize(size))
 	t := newTracer(c.Version, s, sdktrace.WithSpanProcessor(queue), sdktrace.WithResource(about))
 	propagators, chosen := os.LookupEnv("OTEL_PROPAGATORS")
-	t.outOfContext = chosen && propagators != "" && !strings.Contains(propagators, "tracecontext")
+	if chosen && propagators != "" && !strings.Contains(propagators, "tracecontext") {
+		t.Silent()
+	}
 	return t, nil
 }
 

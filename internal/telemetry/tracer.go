@@ -43,6 +43,12 @@ func NewTracerTo(p sdktrace.SpanProcessor, ratio float64) *Tracer {
 	return newTracer("", sampling{ratio: ratio, heedParent: true}, sdktrace.WithSpanProcessor(p))
 }
 
+// Silent makes calls stand alone: their traceparent is not read, and nobody is told of ours.
+func (t *Tracer) Silent() *Tracer {
+	t.outOfContext = true
+	return t
+}
+
 // maxAttribute bounds the text of an attribute, in characters.
 const maxAttribute = 4096
 
