@@ -71,7 +71,7 @@ func tracerTo(t *testing.T, endpoint string) (*Tracer, *Metrics, *lines) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // one that is over ends nothing
 		defer cancel()
 		_ = tracer.Shutdown(ctx)
 	})
