@@ -234,7 +234,7 @@ func TestAShutdownDoesNotWaitForACollectorThatHangs(t *testing.T) {
 		t.Error("a shutdown that lost spans says nothing")
 	}
 	close(c.hold)
-	for limit := time.After(time.Minute); count(t, m, "exported") == 0; { // or the export would meet a server that is gone, and try again
+	for limit := time.After(time.Minute); spans(t, m, "exported") == 0; { // or the export would meet a server that is gone, and try again
 		select {
 		case <-limit:
 			t.Fatal("the export does not end")
