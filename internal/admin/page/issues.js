@@ -34,8 +34,10 @@ function adapter(a, series, all, out) {
     out.push({ key: name, level: "bad", title: name + ": breaker opened by hand", since: b.since, what: "Every call is answered 503 at once. It stays so until somebody closes it.", then: "Close it when the external system is well again.", act: { do: "breaker", adapter: name, action: "close", label: "Close the breaker" }, link });
   } else if (b.state === "open") {
     out.push({ key: name, level: "bad", title: name + ": breaker open", since: b.since, what: sentence(a.message), then: "Ask the provider. Calls are answered 503 until a probe succeeds" + (b.retry_after ? "; the next one is due in " + span(goDuration(b.retry_after)) : "") + ". Writes that fail are kept as letters: replay them when the breaker has closed.", link });
+  } else if (a.check && a.check.state === "down") {
+    out.push({ key: name, level: a.health === "fail" ? "bad" : "warn", title: name + ": health check fails", since: a.check.since, what: sentence(a.check.message || a.message), then: "Ask the provider. If calls go through all the same, look at the path of the check (health).", link: link || ["#/exchanges?adapter=" + encodeURIComponent(name) + "&trouble=1", "Its failed calls"] });
   } else if (a.health === "fail") {
-    out.push({ key: name, level: "bad", title: name + ": calls are refused", what: sentence(a.message), then: "Look at where the credential comes from; the log names the reason.", link: ["#/configuration?adapter=" + encodeURIComponent(name), "Its configuration"] });
+    out.push({ key: name, level: "bad", title: name + ": failing", since: failingSince(series, all), what: sentence(a.message), then: "When a credential is named, look at where it comes from; the log has the reason. Else see what its last calls met.", link: ["#/configuration?adapter=" + encodeURIComponent(name), "Its configuration"] });
   } else if (b.state === "half-open") {
     out.push({ key: name, level: "warn", title: name + ": breaker half-open", since: b.since, what: "The next calls are probes. If they succeed it closes.", then: "Wait for the probes.", link });
   } else if (a.health === "warn") {

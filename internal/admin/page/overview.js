@@ -1,7 +1,7 @@
 // The first view: what is wrong, every adapter, and what they share.
 
 import { h } from "./dom.js";
-import { bytes, clock, column, count, goDuration, millis, plural, span, tag, when, empty } from "./format.js";
+import { ago, bytes, clock, column, count, goDuration, millis, plural, span, tag, when, empty } from "./format.js";
 import { issues } from "./issues.js";
 import { calls, latency } from "./spark.js";
 import { state } from "./state.js";
@@ -60,7 +60,8 @@ const healthy = { pass: ["good", "well"], warn: ["warn", "degraded"], fail: ["ba
 
 function health(a) {
   const [level, word] = healthy[a.health] || ["idle", a.health || "unknown"];
-  return [tag(level, word), a.message ? h("span", { class: "sub reason" }, a.message) : null];
+  return [tag(level, word), a.message ? h("span", { class: "sub reason" }, a.message) : null,
+    a.check && a.check.at ? h("span", { class: "sub", title: new Date(a.check.at).toISOString() }, "checked " + ago(a.check.at) + ", " + millis(a.check.latency)) : null];
 }
 
 function breaker(b) {
