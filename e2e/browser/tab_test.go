@@ -3,10 +3,8 @@
 package browser
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,7 +122,9 @@ func value[T any](b *tab, script string) T {
 
 // text is what an element shows.
 func (b *tab) text(selector string) string {
-	text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q) || {}).innerText || ''", selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q) || {}).innerText || ''", selector)))
 	return text
 }
 
@@ -232,15 +232,7 @@ func (b *tab) shoot(scheme, view string, wanted ...string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	picture, err := png.Decode(bytes.NewReader(image))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var small bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, picture); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, view+"-"+scheme+".png"), small.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, view+"-"+scheme+".png"), image, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }
