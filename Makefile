@@ -50,6 +50,7 @@ test: ## every test that needs only Go, with the race detector
 e2e: ## install and start the real servers, and test the built binary against them
 	bash e2e/setup.sh
 	go test -tags e2e -count 1 -timeout 40m ./e2e/servers/... ./bench
+	cd e2e/browser && go test -tags e2e -count 1 -timeout 15m .
 
 bench: ## measure the sidecar beside nginx, HAProxy and httputil in one run
 	bash bench/setup.sh
@@ -60,6 +61,7 @@ lint: ## gofmt, go vet, staticcheck, import directions, the modules' checksums
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags e2e ./e2e/... ./bench
+	cd e2e/browser && go vet -tags e2e .
 	go run $(STATICCHECK) ./...
 	go run $(STATICCHECK) -tags e2e ./e2e/... ./bench
 	go mod tidy -diff

@@ -2,8 +2,8 @@
 # Installs the real servers that the tests of e2e/servers need, unless they are there already. Debian packages want
 # root; toxiproxy is built from source into .cache, so that the project's own go.mod does not carry it, and so is the
 # provider of verify/, which believes only the official libraries of signatures; Kafka's jars come by Maven, as
-# kafka/pom.xml names them; oidc-provider and http-message-signatures by npm, as the package-lock.json of oidc/ and
-# verify/ name them.
+# kafka/pom.xml names them; oidc-provider, http-message-signatures and axe-core by npm, as the package-lock.json of
+# oidc/, verify/ and axe/ name them. The browser is Debian's Chromium.
 # Vault is built from the Go module proxy, as vault/go.mod names it; that takes some minutes, once. It is under the Business
 # Source License 1.1: it is run by the tests only, and never shipped.
 set -eu
@@ -19,6 +19,7 @@ command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
 command -v prometheus-alertmanager >/dev/null 2>&1 || packages="$packages prometheus-alertmanager"
 command -v redis-server >/dev/null 2>&1 || packages="$packages redis-server"
 command -v redis-sentinel >/dev/null 2>&1 || packages="$packages redis-sentinel"
+command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || packages="$packages chromium fonts-liberation"
 command -v strace >/dev/null 2>&1 || packages="$packages strace"
 command -v cc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
 command -v java >/dev/null 2>&1 || packages="$packages default-jre-headless"
@@ -31,7 +32,7 @@ fetch_kafka=
 cmp -s kafka/pom.xml .cache/kafka/pom.xml || fetch_kafka=yes
 [ -z "$fetch_kafka" ] || command -v mvn >/dev/null 2>&1 || packages="$packages maven"
 fetch_npm=
-for name in oidc verify; do
+for name in oidc verify axe; do
 	cmp -s $name/package-lock.json .cache/$name/package-lock.json || fetch_npm="$fetch_npm $name"
 done
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"

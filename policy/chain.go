@@ -7,6 +7,7 @@ import (
 	"github.com/fsm-integrations/sidecar/dlq"
 	"github.com/fsm-integrations/sidecar/internal/accepted"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
+	"github.com/fsm-integrations/sidecar/internal/recent"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/secret/vault"
 	"github.com/fsm-integrations/sidecar/internal/shared"
@@ -24,6 +25,7 @@ type Deps struct {
 	Metrics  *telemetry.Metrics
 	Tracer   *telemetry.Tracer // nil: nothing is recorded
 	Logged   *telemetry.Share  // of successful exchanges; nil: all of them
+	Recent   *recent.Log       // for the status page; nil: nothing is remembered
 	Log      *slog.Logger
 }
 

@@ -25,6 +25,7 @@ type Guard struct {
 	hinted     bool   // open because another sidecar said so: it probes at hintEnds
 	hintEnds   time.Time
 	cause      BreakerCause // of the change under way; "" for what calls met
+	since      time.Time    // when it was closed last; zero while it is
 }
 
 // BreakerChange is a change of a breaker's state.
@@ -62,6 +63,12 @@ func NewGuard(s Breaker) *Guard {
 		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
 			if g.changed != nil {
 				g.changed(BreakerChange{publicState(e.OldState), publicState(e.NewState), cmp.Or(g.cause, ByCalls)})
+			}
+			switch {
+			case e.NewState == circuitbreaker.ClosedState:
+				g.since = time.Time{}
+			case g.since.IsZero():
+				g.since = time.Now()
 			}
 			g.generation++
 			g.probes, g.spare, g.streak, g.hinted = 0, 0, 0, false
@@ -211,6 +218,14 @@ func (g *Guard) Held() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.held
+}
+
+// Since is when the breaker was closed last; the zero time while it is. One that probes in vain again and again is one
+// outage.
+func (g *Guard) Since() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.since
 }
 
 // Failures is the number of failures in a row since the last success or change of state.

@@ -227,3 +227,42 @@ func TestStatesHaveTheContractsNumbersAndNames(t *testing.T) {
 		}
 	}
 }
+
+// An outage is one, however often it is probed in vain: on-call reads when it began.
+func TestAnOutageBeganWhenTheBreakerWasClosedLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGuard(Breaker{FailureThreshold: 1, SuccessThreshold: 1, ResetTimeout: units.Duration(time.Minute)})
+		fail := func() {
+			p, ok := g.acquire()
+			if !ok {
+				t.Fatal("no permit")
+			}
+			p.done(failure)
+		}
+		if !g.Since().IsZero() {
+			t.Error("a closed breaker has been open since", g.Since())
+		}
+		began := time.Now()
+		fail()
+		time.Sleep(61 * time.Second)
+		fail() // a probe
+		if !g.Since().Equal(began) {
+			t.Errorf("open since %s, want %s", g.Since(), began)
+		}
+		g.Close()
+		if !g.Since().IsZero() {
+			t.Error("closed, and open since", g.Since())
+		}
+		time.Sleep(time.Second)
+		g.Open()
+		by := time.Now()
+		time.Sleep(time.Second)
+		if !g.Since().Equal(by) {
+			t.Errorf("open by hand since %s, want %s", g.Since(), by)
+		}
+		g.Reset()
+		if !g.Since().IsZero() {
+			t.Error("reset, and open since", g.Since())
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fsm-integrations/sidecar/internal/oauth"
+	"github.com/fsm-integrations/sidecar/internal/recent"
 	"github.com/fsm-integrations/sidecar/internal/shared"
 	"github.com/fsm-integrations/sidecar/internal/units"
 	"github.com/fsm-integrations/sidecar/internal/wire"
@@ -27,7 +28,9 @@ type Host struct {
 	tokens   *oauth.Sources
 	engine   *engine
 	live     *live
-	checks   *checks // nil: no active checks
+	checks   *checks         // nil: no active checks
+	recent   *recent.Log     // nil: nothing is remembered
+	series   *recent.Adapter // in recent
 
 	fetchesTokens bool // some policy of this configuration does
 }
@@ -48,6 +51,7 @@ type HostConfig struct {
 	Upstream *url.URL
 	Settings *Settings
 	Shared   *shared.Client // nil: limits are this sidecar's alone
+	Recent   *recent.Log    // for the status page; nil: nothing is remembered
 	// BreakerChanged is told of every change of the breaker's state. It is called with the breaker locked.
 	BreakerChanged func(id *Identity, change BreakerChange)
 	// TLSKept is told when changed TLS files cannot be used, so that those of before stay, and with nil when they can.
@@ -57,7 +61,8 @@ type HostConfig struct {
 // NewHost builds the state of one external system, taking from earlier (which may be nil) what is still right. It
 // changes nothing of earlier, so a configuration that fails later leaves no trace.
 func NewHost(c HostConfig, earlier *Host) (*Host, error) {
-	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String()}
+	h := &Host{Identity: c.Identity, settings: c.Settings.Host, connect: c.Settings.Timeout.Connect, upstream: c.Upstream.String(),
+		recent: c.Recent, series: c.Recent.Adapter(c.Identity.Name)}
 	if earlier != nil {
 		h.budget, h.live, h.tokens = earlier.budget, earlier.live, earlier.tokens
 	} else {

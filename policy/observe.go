@@ -122,6 +122,7 @@ func (o *observer) publish(x *Exchange, resp *wire.Response, status int, err err
 	}
 	o.count(x, kind)
 	o.countDelivery(x, resp, err)
+	o.recall(x, status, took, err, kind)
 	if !x.Again && kind != problem.TypeNone || x.Unjudged != nil {
 		level = slog.LevelWarn
 	}

@@ -67,6 +67,8 @@ type BreakerStatus struct {
 	Failures   int    `json:"failures"`
 	RetryAfter string `json:"retry_after,omitempty"` // of an open one, until it probes
 	Manual     bool   `json:"manual,omitempty"`      // opened by hand: stays so until closed or reset by hand
+
+	Since *time.Time `json:"since,omitempty"` // when it was closed last, if it is not
 }
 
 // LimiterStatus is the fill of one bucket.

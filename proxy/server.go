@@ -164,6 +164,9 @@ func (s *Server) forget(before, next *Snapshot) {
 		if !ids[a.identity.ID] {
 			s.deps.Metrics.Forget(a.identity.ID)
 		}
+		if next.byName[a.identity.Name] == nil {
+			s.deps.Recent.Forget(a.identity.Name)
+		}
 	}
 }
 

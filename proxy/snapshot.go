@@ -135,7 +135,7 @@ func compileAdapter(c *config.Adapter, earlier *Snapshot, deps policy.Deps, chan
 		before = earlier.byName[c.Name].host
 	}
 	var err error
-	config := policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, Shared: deps.Shared, BreakerChanged: changed,
+	config := policy.HostConfig{Identity: a.identity, Upstream: c.Upstream, Settings: c.Settings, Shared: deps.Shared, Recent: deps.Recent, BreakerChanged: changed,
 		TLSKept: func(id *policy.Identity, why error) { logKeptTLS(deps.Log, id, why) }}
 	if a.host, err = policy.NewHost(config, before); err != nil {
 		return nil, err

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/policy"
 )
 
 // ErrUnknownAdapter is returned for a name that is not configured.
@@ -83,6 +86,9 @@ func (a *adapter) status(letters int) AdapterStatus {
 		InFlight: a.host.InFlight(), OpenLetter: letters, Secrets: a.secrets(), Check: a.checkStatus()}
 	if b := a.host.Breaker; b != nil {
 		out.Breaker = BreakerStatus{State: b.State().String(), Failures: b.Failures(), Manual: b.Held()}
+		if since := b.Since(); !since.IsZero() && out.Breaker.State != policy.BreakerClosed.String() {
+			out.Breaker.Since = &since
+		}
 		if left := b.Remaining(); left > 0 {
 			out.Breaker.RetryAfter = left.Round(time.Millisecond).String()
 		}
@@ -131,6 +137,14 @@ func (s *Server) find(name string) *adapter {
 		if strings.EqualFold(a.identity.ID, name) {
 			return a
 		}
+	}
+	return nil
+}
+
+// Document is the configuration in force; nil before the first.
+func (s *Server) Document() *config.Document {
+	if snapshot := s.snapshot.Load(); snapshot != nil {
+		return snapshot.document
 	}
 	return nil
 }

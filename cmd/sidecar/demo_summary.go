@@ -114,7 +114,7 @@ func (s *story) addresses() {
 	t := newTable()
 	row := func(what, where string) { t.AppendRow(table.Row{"    " + what, where}) }
 	row("application's side", s.base+"/<system>/<path>")
-	row("operator's side", "http://"+s.sidecar.adminAddr.String())
+	row("status page", "http://"+s.sidecar.adminAddr.String()+"/")
 	row("probes, metrics", "http://"+s.sidecar.probesAddr.String()+"/metrics")
 	for _, system := range s.world.Systems() {
 		row(system.Name, system.URL)

@@ -13,7 +13,8 @@ import (
 
 // door is the handler of the admin listener.
 func (p *process) door(doc *config.Document) (http.Handler, error) {
-	c := admin.Config{Controller: p.server, Letters: p.letters, Sink: p.readSink(doc), Log: p.log, Audit: p.audit, Level: p.level, Reload: p.reload}
+	c := admin.Config{Controller: p.server, Letters: p.letters, Sink: p.readSink(doc), Log: p.log, Audit: p.audit, Level: p.level, Reload: p.reload,
+		Recent: p.recent, Document: p.server.Document}
 	if !strings.HasPrefix(doc.Listen.Admin, admin.UnixScheme) {
 		host, _, err := net.SplitHostPort(doc.Listen.Admin)
 		if err != nil {

@@ -18,7 +18,7 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 // layers are the packages from the bottom up: imports point down only. Those on one line know nothing of each other.
 var layers = [][]string{
 	{"internal/groupcommit/pages", "internal/inject"},
-	{"internal/egress", "internal/groupcommit", "internal/seal", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
+	{"internal/egress", "internal/groupcommit", "internal/recent", "internal/seal", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
 	{"internal/problem", "internal/oauth", "internal/secret/vault", "internal/signature"},
 	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/jsonbody", "internal/telemetry"},
 	{"policy"},
@@ -36,6 +36,7 @@ var aside = map[string]struct{ imports, importers []string }{
 	"dlq/sinktest":                   {imports: []string{"dlq", "internal/problem"}},
 	"bench":                          {},
 	"e2e":                            {},
+	"e2e/browser":                    {},
 	"e2e/servers":                    {},
 	"e2e/otelcol":                    {},
 	"e2e/verify":                     {},

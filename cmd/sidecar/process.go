@@ -22,6 +22,7 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/alert"
 	"github.com/fsm-integrations/sidecar/internal/config"
 	"github.com/fsm-integrations/sidecar/internal/idempotency"
+	"github.com/fsm-integrations/sidecar/internal/recent"
 	"github.com/fsm-integrations/sidecar/internal/seal"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/secret/vault"
@@ -40,6 +41,7 @@ type process struct {
 	log      *slog.Logger
 	audit    *slog.Logger // takes every line, whatever the level
 	metrics  *telemetry.Metrics
+	recent   *recent.Log
 	secrets  *secret.Resolver
 	sealer   *seal.Sealer // nil: nothing is sealed
 	letters  *dlq.Spool
@@ -70,7 +72,7 @@ const adminHeaderTimeout = 5 * time.Second
 // start opens the stores, serves admin and probes, and then the application. What it opened it closes again when any
 // of it fails.
 func start(doc *config.Document, logs io.Writer) (*process, error) {
-	p := &process{file: doc.File, secrets: secret.NewResolver(), expired: make(chan struct{}), closed: make(chan struct{})}
+	p := &process{file: doc.File, secrets: secret.NewResolver(), recent: recent.NewLog(), expired: make(chan struct{}), closed: make(chan struct{})}
 	if err := p.openObservability(doc, logs); err != nil {
 		return nil, err
 	}
@@ -130,7 +132,7 @@ func (p *process) openStores(doc *config.Document) (err error) {
 // open builds the server and binds every address.
 func (p *process) open(doc *config.Document) error {
 	p.server = proxy.New(policy.Deps{Keys: p.keys, Shared: p.shared, Letters: p.letters, Accepted: p.accepted, Secrets: p.secrets, Vault: p.vault, Metrics: p.metrics,
-		Tracer: p.tracer, Logged: p.logged, Log: p.log}, currentBuild().Version)
+		Tracer: p.tracer, Logged: p.logged, Recent: p.recent, Log: p.log}, currentBuild().Version)
 	handler := promhttp.HandlerFor(p.metrics.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}) // which has exemplars
 	p.server.AlertsTo(p.kick)
 	p.forward()

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/fsm-integrations/sidecar/dlq"
+	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/recent"
 	"github.com/fsm-integrations/sidecar/internal/secret"
 	"github.com/fsm-integrations/sidecar/internal/telemetry"
 	"github.com/fsm-integrations/sidecar/proxy"
@@ -49,9 +51,16 @@ type Config struct {
 	Level  *telemetry.Level            // of the log; nil: it is fixed
 	Hosts  []string                    // names in the Host field accepted beside localhost and loopback addresses
 	Reload func(context.Context) error // nil: reloading answers 501; an error is the faults, one a line
+
+	Recent   *recent.Log             // the last exchanges; nil: none are kept
+	Document func() *config.Document // the configuration in force; nil: there is none to show
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	parts   map[string]part
+	viewers chan struct{} // one in it for each page that is told of changes
+}
 
 // answer serves one route: the value to encode, or an error that fail knows how to say.
 type answer func(*http.Request) (any, error)
@@ -69,13 +78,14 @@ func New(c Config) http.Handler {
 	if c.Audit == nil {
 		c.Audit = c.Log
 	}
-	s := &server{c}
+	s := &server{Config: c, parts: parts(), viewers: make(chan struct{}, maxViewers)}
 	mux := http.NewServeMux()
 	routes := s.routes()
 	for _, r := range routes {
 		mux.Handle(r.path, s.serve(r))
 	}
-	mux.Handle("/{$}", s.serve(route{method: http.MethodGet, answer: index(routes), open: true}))
+	mux.Handle("/{$}", s.serve(route{method: http.MethodGet, answer: s.front(index(routes)), open: true}))
+	mux.Handle(pagePrefix+"{file}", s.serve(route{method: http.MethodGet, answer: s.part, open: true}))
 	mux.Handle("/", s.serve(route{answer: func(r *http.Request) (any, error) {
 		return nil, refuse(http.StatusNotFound, "there is nothing here; GET / lists what there is")
 	}}))
@@ -91,7 +101,11 @@ func (s *server) routes() []route {
 	}
 	return []route{
 		get("/api/v1/status", "adapters, breakers, limiters, spool, last reload", s.status),
-		get("/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= tried= untried= from= limit= after=", s.letters),
+		get("/api/v1/events", "server-sent events: the status when something has changed", s.events),
+		get("/api/v1/exchanges", "the last exchanges with their attempts, newest first", s.exchanges),
+		get("/api/v1/series", "successes, failures and latencies of the last quarter of an hour, per adapter", s.series),
+		get("/api/v1/config", "the configuration in force, each value with the line that set it", s.config),
+		get("/api/v1/letters", "letters, oldest first: ?adapter= error_type= since= until= tenant= key= operation= state= tried= untried= from= limit= after= newest=", s.letters),
 		get("/api/v1/letters/{id}", "one letter, whole", s.letter),
 		post("/api/v1/letters/{id}/replay", `send it again: {"force": false, "dry_run": false, "run": "", "who": ""}`, "replay", s.replay),
 		post("/api/v1/letters/{id}/discard", `nobody needs it any more: {"who": ""}`, "discard", s.discard),
@@ -108,13 +122,12 @@ func (s *server) status(*http.Request) (any, error) { return s.Controller.Status
 // text is an answer that is not JSON.
 type text string
 
-func index(routes []route) answer {
+func index(routes []route) text {
 	var b strings.Builder
-	b.WriteString("integration sidecar: the operator's side door\n\n")
+	b.WriteString("integration sidecar: the operator's side door; a browser gets the status page here\n\n")
 	for _, r := range routes {
 		fmt.Fprintf(&b, "%-4s %-38s %s\n", r.method, r.path, r.help)
 	}
 	b.WriteString("\nWhat changes something needs Content-Type: application/json. `sidecar --help` lists the commands for all of this.\n")
-	page := text(b.String())
-	return func(*http.Request) (any, error) { return page, nil }
+	return text(b.String())
 }

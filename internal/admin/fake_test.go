@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type world struct {
 	health     string
 	checks     map[string]proxy.HealthCheck
 	ready      bool
+	draining   atomic.Bool
 	log        logBuffer
 }
 
@@ -58,7 +60,7 @@ func (l *logBuffer) String() string {
 }
 
 func (w *world) Status() proxy.Status {
-	return proxy.Status{Version: "1.2.3", Ready: w.ready, Adapters: []proxy.AdapterStatus{{Name: "sales-system", ID: "sales-1", Breaker: w.breaker}}}
+	return proxy.Status{Version: "1.2.3", Ready: w.ready, Draining: w.draining.Load(), Adapters: []proxy.AdapterStatus{{Name: "sales-system", ID: "sales-1", Breaker: w.breaker}}}
 }
 
 func (w *world) Health() proxy.Health {
@@ -140,8 +142,13 @@ func newWorld() *world {
 }
 
 func (w *world) handler(reload func(context.Context) error) http.Handler {
-	return New(Config{Controller: w, Letters: w, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
-		Hosts: []string{"ops.example.com"}, Reload: reload})
+	c := w.config()
+	c.Reload = reload
+	return New(c)
+}
+
+func (w *world) config() Config {
+	return Config{Controller: w, Letters: w, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Hosts: []string{"ops.example.com"}}
 }
 
 // ask sends one request as curl on the same machine would.

@@ -15,7 +15,7 @@ func FuzzHost(f *testing.F) {
 		"localhost:9901@evil.example", "[localhost]", "127.0.0.1.evil.example", "[::1%25lo]:9901", "localhost:x", "LOCALHOST..", "0x7f000001"} {
 		f.Add(seed)
 	}
-	s := &server{Config{Hosts: []string{"ops.example.com", ""}}}
+	s := &server{Config: Config{Hosts: []string{"ops.example.com", ""}}}
 	f.Fuzz(func(t *testing.T, hostport string) {
 		if !s.knownHost(hostport) {
 			return

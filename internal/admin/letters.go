@@ -46,6 +46,9 @@ func (s *server) letters(r *http.Request) (any, error) {
 	if q.From != "" {
 		return s.sinkLetters(r.Context(), q)
 	}
+	if q.Newest {
+		return s.newestLetters(q)
+	}
 	page := Page{Letters: []Summary{}}
 	// One by one, so that no more than one piece of the spool, bodies and all, is ever in memory.
 	err = s.Letters.Each(q.Filter, func(l *dlq.Letter) bool {

@@ -24,6 +24,7 @@ type Query struct {
 	Limit  int
 	After  string // id; only letters after it, "" for all
 	From   string // kafka or redis: letters that a sink has; "": those of the sidecar's own spool
+	Newest bool   // newest first; After then chooses those before it
 }
 
 // ParseQuery reads a query. An unknown parameter is an error: a misspelt filter must not choose every letter.
@@ -65,12 +66,14 @@ func (q *Query) set(name string, values []string) (err error) {
 		f.Until, err = parseTime(value)
 	case "state":
 		f.States, err = parseStates(values)
+	case "newest":
+		q.Newest, err = strconv.ParseBool(value)
 	case "after":
 		q.After = value
 	case "limit":
 		q.Limit, err = parseLimit(value)
 	default:
-		err = fmt.Errorf("is unknown; a letter is chosen by adapter, error_type, since, until, tenant, key, operation, state, tried, untried, from, limit and after")
+		err = fmt.Errorf("is unknown; a letter is chosen by adapter, error_type, since, until, tenant, key, operation, state, tried, untried, from, limit, after and newest")
 	}
 	return err
 }
@@ -99,6 +102,9 @@ func (q Query) Values() url.Values {
 	}
 	for _, s := range f.States {
 		v.Add("state", string(s))
+	}
+	if q.Newest {
+		v.Set("newest", "true")
 	}
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))

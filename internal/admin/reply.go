@@ -57,7 +57,14 @@ func (s *server) serve(rt route) http.Handler {
 			writeProblem(w, s.explain(r, err))
 			return
 		}
-		write(w, v)
+		switch v := v.(type) {
+		case http.HandlerFunc:
+			v(w, r)
+		case part:
+			v.write(w)
+		default:
+			write(w, v)
+		}
 	})
 }
 
@@ -87,6 +94,7 @@ func (s *server) explain(r *http.Request, err error) *Problem {
 func write(w http.ResponseWriter, v any) {
 	if t, ok := v.(text); ok {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Vary", "Accept")
 		_, _ = io.WriteString(w, string(t))
 		return
 	}

@@ -21,6 +21,9 @@ func (s *server) sinkLetters(ctx context.Context, q Query) (any, error) {
 	if q.After != "" {
 		return nil, refuse(http.StatusBadRequest, "after: letters of a sink come on one page only")
 	}
+	if q.Newest {
+		return nil, refuse(http.StatusBadRequest, "newest: letters of a sink come oldest first only")
+	}
 	page := Page{Letters: []Summary{}}
 	err := s.readSink(ctx, q, func(l *dlq.Letter) bool {
 		if len(page.Letters) == q.Limit {

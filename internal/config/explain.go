@@ -16,9 +16,9 @@ const BuiltIn = "built-in"
 
 // Setting is one effective value of a policy and the line that set it.
 type Setting struct {
-	Path   string // such as retry.max_retries
-	Value  string // as the file would write it; off for a policy that is off
-	Origin string // file:line, or built-in
+	Path   string `json:"path"`   // such as retry.max_retries
+	Value  string `json:"value"`  // as the file would write it; off for a policy that is off
+	Origin string `json:"origin"` // file:line, or built-in
 }
 
 // Origin is the line that set a policy's value, as file:line, or built-in. operation is "" for the adapter's own
