@@ -47,7 +47,7 @@ func (s *Spool) load(ctx context.Context) error {
 		}
 	}
 	if s.Stats().Outbox > 0 {
-		s.committed(change{queued: 1, unqueued: 1}) // whoever forwards has something to do
+		s.tellForwarder()
 	}
 	return nil
 }
@@ -159,11 +159,15 @@ func (s *Spool) recountIfDoubtful() {
 func (s *Spool) Stats() Stats {
 	stats := s.tally.snapshot()
 	stats.MaxBytes = s.config.MaxBytes
-	_ = s.db.View(func(tx *bbolt.Tx) error { // closed: no oldest letter
-		_, created := tx.Bucket(bucketOpen()).Cursor().First()
-		stats.Oldest = timeAt(created)
-		_, since := tx.Bucket(bucketOutbox()).Cursor().First()
-		stats.OutboxOldest = timeAt(since)
+	var ahead string // the first of the journal, which may land in between
+	ahead, stats.Oldest, stats.OutboxOldest = s.tally.oldestAhead()
+	_ = s.db.Peek(func(tx *bbolt.Tx) error { // closed: no oldest letter
+		if id, created := tx.Bucket(bucketOpen()).Cursor().First(); id != nil && (ahead == "" || string(id) < ahead) {
+			stats.Oldest = timeAt(created)
+		}
+		if key, since := tx.Bucket(bucketOutbox()).Cursor().First(); key != nil {
+			stats.OutboxOldest = timeAt(since)
+		}
 		return nil
 	})
 	return stats
