@@ -72,16 +72,18 @@ func createBuckets(tx *bbolt.Tx) error {
 // checkNames reports a damaged name of a bucket: one that nobody knows is there while one is missing. A new bucket would
 // be made in its place, and what is in the other forgotten.
 func checkNames(tx *bbolt.Tx) error {
-	found, unknown := 0, ""
+	found, unknown, journal := 0, "", false
 	err := tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 		if known(name) {
 			found++
+		} else if string(name) == groupcommit.JournalBucket {
+			journal = true
 		} else if string(name) != "scopes" {
 			unknown = string(name)
 		}
 		return nil
 	})
-	if err == nil && unknown != "" && found < len(buckets()) {
+	if err == nil && unknown != "" && (found < len(buckets()) || !journal) {
 		err = fmt.Errorf("%w: a bucket has the name %q", groupcommit.ErrDamaged, unknown)
 	}
 	return err

@@ -11,9 +11,11 @@ import (
 	"github.com/fsm-integrations/sidecar/internal/groupcommit/journal"
 )
 
-// The bucket holds one value: up to where the journal's records are in the file. It is written in the transaction that
+// JournalBucket holds one value: up to where the journal's records are in the file. It is written in the transaction that
 // brings them, so that none comes twice. A value that is no position says that it is lost, see Salvage.
-func journalBucket() []byte { return []byte("journal") }
+const JournalBucket = "journal"
+
+func journalBucket() []byte { return []byte(JournalBucket) }
 func positionKey() []byte   { return []byte("position") }
 
 func losePosition(tx *bbolt.Tx) error {
