@@ -97,9 +97,13 @@ func (s *Spool) do(ctx context.Context, weight int, op func(*transaction) (verdi
 func (s *Spool) committed(c change) {
 	s.tally.apply(c)
 	s.changed()
-	if c.queued == 0 {
-		return
+	if c.queued > 0 {
+		s.tellForwarder()
 	}
+}
+
+// tellForwarder says that there is something to forward.
+func (s *Spool) tellForwarder() {
 	select {
 	case s.ready <- struct{}{}:
 	default: // who forwards has been told already

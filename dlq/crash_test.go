@@ -120,10 +120,8 @@ func TestAFileCopiedWhileOpenHoldsEveryAcknowledgedLetter(t *testing.T) {
 		l := letter(fmt.Sprint(i))
 		put(t, s, l)
 		want = append(want, l.ID)
-		image, err := os.ReadFile(filepath.Join(s.config.Dir, "letters.db"))
-		must(t, err)
 		dir := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(dir, "letters.db"), image, 0o600))
+		copyFiles(t, s.config.Dir, dir)
 		found := openSpool(t, Config{Dir: dir})
 		for _, id := range want {
 			if !found.Has(id) {
@@ -131,6 +129,16 @@ func TestAFileCopiedWhileOpenHoldsEveryAcknowledgedLetter(t *testing.T) {
 			}
 		}
 		must(t, found.Close())
+	}
+}
+
+// copyFiles copies what lies in from: the journal first, as what leaves it is in the other file by then.
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for _, name := range []string{"letters.journal", "letters.db"} {
+		image, err := os.ReadFile(filepath.Join(from, name))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(to, name), image, 0o600))
 	}
 }
 

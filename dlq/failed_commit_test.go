@@ -39,7 +39,7 @@ func failSyncs(t *testing.T, s *Spool) (restore func()) {
 // TestAfterAFailedCommitTheNumbersAreTrue: the commit failed for its caller, but all of it was written before its
 // last sync failed, so the letter is there.
 func TestAfterAFailedCommitTheNumbersAreTrue(t *testing.T) {
-	s := openSpool(t, Config{Outbox: true})
+	s := openSpool(t, Config{Outbox: true, segment: -1})
 	put(t, s, letter("before"))
 	restore := failSyncs(t, s)
 	for i := range 3 {

@@ -47,7 +47,7 @@ func (s *Spool) load(ctx context.Context) error {
 		}
 	}
 	if s.Stats().Outbox > 0 {
-		s.committed(change{queued: 1, unqueued: 1}) // whoever forwards has something to do
+		s.tellForwarder()
 	}
 	return nil
 }
@@ -72,16 +72,18 @@ func createBuckets(tx *bbolt.Tx) error {
 // checkNames reports a damaged name of a bucket: one that nobody knows is there while one is missing. A new bucket would
 // be made in its place, and what is in the other forgotten.
 func checkNames(tx *bbolt.Tx) error {
-	found, unknown := 0, ""
+	found, unknown, journal := 0, "", false
 	err := tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 		if known(name) {
 			found++
+		} else if string(name) == groupcommit.JournalBucket {
+			journal = true
 		} else if string(name) != "scopes" {
 			unknown = string(name)
 		}
 		return nil
 	})
-	if err == nil && unknown != "" && found < len(buckets()) {
+	if err == nil && unknown != "" && (found < len(buckets()) || !journal) {
 		err = fmt.Errorf("%w: a bucket has the name %q", groupcommit.ErrDamaged, unknown)
 	}
 	return err
@@ -159,11 +161,15 @@ func (s *Spool) recountIfDoubtful() {
 func (s *Spool) Stats() Stats {
 	stats := s.tally.snapshot()
 	stats.MaxBytes = s.config.MaxBytes
-	_ = s.db.View(func(tx *bbolt.Tx) error { // closed: no oldest letter
-		_, created := tx.Bucket(bucketOpen()).Cursor().First()
-		stats.Oldest = timeAt(created)
-		_, since := tx.Bucket(bucketOutbox()).Cursor().First()
-		stats.OutboxOldest = timeAt(since)
+	var ahead string // the first of the journal, which may land in between
+	ahead, stats.Oldest, stats.OutboxOldest = s.tally.oldestAhead()
+	_ = s.db.Peek(func(tx *bbolt.Tx) error { // closed: no oldest letter
+		if id, created := tx.Bucket(bucketOpen()).Cursor().First(); id != nil && (ahead == "" || string(id) < ahead) {
+			stats.Oldest = timeAt(created)
+		}
+		if key, since := tx.Bucket(bucketOutbox()).Cursor().First(); key != nil {
+			stats.OutboxOldest = timeAt(since)
+		}
 		return nil
 	})
 	return stats

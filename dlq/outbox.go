@@ -165,7 +165,11 @@ func (t *transaction) queue(id []byte) error {
 		return err
 	}
 	t.change.queued++
-	value := append(integer(uint64(t.config.Now().UnixNano())), id...)
+	since := t.since
+	if since.IsZero() {
+		since = t.config.Now()
+	}
+	value := append(integer(uint64(since.UnixNano())), id...)
 	if err := t.outbox.Put(integer(seq), value); err != nil {
 		return err
 	}

@@ -10,12 +10,7 @@ import (
 
 // Has reports whether the letter is in the spool. It is false too when the spool cannot be read.
 func (s *Spool) Has(id string) bool {
-	found := false
-	_ = s.db.View(func(tx *bbolt.Tx) error {
-		found = tx.Bucket(bucketHeads()).Get([]byte(id)) != nil
-		return nil
-	})
-	return found
+	return s.tally.isAhead(id) || s.inFile([]byte(id)) // in this order: it may land in between
 }
 
 // Get returns a letter; ErrNotFound when there is none. A letter found damaged is moved aside, and not found. One that

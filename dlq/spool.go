@@ -18,7 +18,7 @@ import (
 
 // Config is what a spool needs to open.
 type Config struct {
-	Dir       string           // holds letters.db; created with mode 0700 when missing
+	Dir       string           // holds letters.db and letters.journal; created with mode 0700 when missing
 	MaxBytes  int64            // what all letters together may count; default 1 GiB. The file is somewhat larger
 	Retention time.Duration    // how long a letter is kept, measured from Metadata.Created; default 720 h, negative forever
 	Now       func() time.Time // the clock of audit rows; default time.Now
@@ -27,6 +27,7 @@ type Config struct {
 	// Application marks new letters, so that several applications can share a sink: see Filter.Application. "": none.
 	Application string
 	Outbox      bool   // letters wait in the outbox for a sink, also those that are open and were never forwarded
+	segment     int    // of the journal, for tests; 0: by MaxBytes, negative: no journal
 	Changed     func() // called when something of Stats has changed, also when Put failed; must be quick; nil: nobody wants to know
 }
 
@@ -83,23 +84,32 @@ func Open(c Config) (*Spool, error) {
 	if s, err = open(path, c); err != nil {
 		return nil, err
 	}
-	s.tally.stats.Damaged = damaged
+	s.tally.stats.Damaged = join(damaged, s.tally.stats.Damaged)
 	return s, nil
+}
+
+func join(first, second string) string {
+	if first == "" || second == "" {
+		return first + second
+	}
+	return first + "; " + second
 }
 
 // compactAbove is the size below which a file that is half empty is not worth writing anew.
 const compactAbove = 64 << 20
 
 func open(path string, c Config) (*Spool, error) {
-	db, err := groupcommit.Open(path, groupcommit.Options{Check: true, CompactAbove: compactAbove})
+	s := &Spool{config: c, tally: newTally(maphash.MakeSeed()), ready: make(chan struct{}, 1)}
+	db, err := groupcommit.Open(path, groupcommit.Options{Check: true, CompactAbove: compactAbove, Journal: s.journal()})
 	if err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
-	s := &Spool{config: c, db: db, tally: newTally(maphash.MakeSeed()), ready: make(chan struct{}, 1)}
+	s.db = db
 	if err := s.load(context.Background()); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("read the spool in %s: %w", c.Dir, err)
 	}
+	s.tally.stats.Damaged = s.replay()
 	return s, nil
 }
 
@@ -156,6 +166,9 @@ func (s *Spool) keep(ctx context.Context, l *Letter) error {
 	if s.tally.withoutRoom(w.summary.size, s.config.MaxBytes) && !s.Has(l.ID) {
 		return ErrFull // known without a commit: a full spool must not cost an fsync per failed call
 	}
+	if kept, err := s.append(ctx, w); kept || err != nil {
+		return err
+	}
 	return s.put(ctx, w)
 }
 
@@ -169,11 +182,13 @@ func (s *Spool) put(ctx context.Context, w writing) error {
 	// Counted before it is there, so that a success that comes right after looks for it.
 	s.tally.expectScope(w.summary, 1)
 	defer s.tally.expectScope(w.summary, -1)
+	s.tally.goesDirect(w.summary.size)
+	defer s.tally.goesDirect(-w.summary.size)
 	verdict, err := s.do(ctx, len(w.head)+len(w.body), func(t *transaction) (verdict, err error) {
 		if t.letters.Get(w.id) != nil {
 			return nil, nil
 		}
-		if verdict, err = t.makeRoom(w.summary.size); verdict != nil || err != nil {
+		if verdict, err = t.makeRoom(w.summary.size, s.tally.roomAhead(t.commit.landed)); verdict != nil || err != nil {
 			return verdict, err
 		}
 		return nil, t.insert(w)

@@ -43,6 +43,7 @@ type change struct {
 	evicted        int
 	expired        int
 	quarantined    int
+	landed         int // letters of the journal, which were counted before
 
 	queued, unqueued int // entries of the outbox
 }
@@ -55,11 +56,13 @@ type tally struct {
 	yielding int64          // bytes of letters that may make way
 	scopes   scopeHints     // open letters by scope
 	coming   map[uint64]int // those on their way
-	seed     maphash.Seed   // of the hash of scopes
+	ahead    ahead
+	seed     maphash.Seed // of the hash of scopes
 }
 
 func newTally(seed maphash.Seed) *tally {
 	t := &tally{scopes: newScopeHints(), coming: make(map[uint64]int), seed: seed}
+	t.ahead.ids = make(map[string]bool)
 	t.stats.ByState = make(map[State]int, len(States()))
 	t.stats.OpenByAdapter, t.stats.OpenByGroup = make(map[string]int), make(map[Group]int)
 	for _, s := range States() {
@@ -77,11 +80,15 @@ func (t *tally) recounted(c *tally) {
 	now, s := c.stats, &t.stats
 	s.ByState, s.OpenByAdapter, s.OpenByGroup = now.ByState, now.OpenByAdapter, now.OpenByGroup
 	s.Bytes, s.Outbox, s.Quarantined = now.Bytes, now.Outbox, now.Quarantined
+	for _, j := range t.ahead.letters { // they were not in the file yet
+		t.countAhead(j, 1)
+	}
 }
 
 func (t *tally) apply(c change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.landed(c.landed)
 	for _, s := range c.removed {
 		t.count(s, -1)
 	}
@@ -142,12 +149,15 @@ func countIn[K comparable](m map[K]int, key K, n int) {
 
 // expectScope adds n letters to those on their way.
 func (t *tally) expectScope(s summary, n int) {
-	if s.scope == "" || !s.state.Open() {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	countIn(t.coming, maphash.String(t.seed, s.scope), n)
+	t.expect(s, n)
+}
+
+func (t *tally) expect(s summary, n int) {
+	if s.scope != "" && s.state.Open() {
+		countIn(t.coming, maphash.String(t.seed, s.scope), n)
+	}
 }
 
 // hints lead to the open letters of a scope that are on disk.

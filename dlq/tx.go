@@ -3,6 +3,7 @@ package dlq
 import (
 	"bytes"
 	"encoding/binary"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -54,6 +55,7 @@ type transaction struct {
 	outbox, waiting         *bbolt.Bucket
 	accounts                *bbolt.Bucket
 	bytes, yielding         int64
+	since                   time.Time // when letters that are queued began to wait; zero: now
 	change                  change
 }
 
@@ -61,6 +63,7 @@ type transaction struct {
 type commit struct {
 	tx     *bbolt.Tx
 	scopes map[string][]hint // open letters it brings, by scope
+	landed int               // letters it brings from the journal
 }
 
 // begin is called by the one goroutine that writes.
@@ -201,9 +204,9 @@ func (t *transaction) remove(id []byte, s summary) error {
 }
 
 // makeRoom removes closed letters, then forwarded ones, the oldest of each first, until size more fits into the
-// spool. The verdict is ErrFull, and nothing is removed, when all of them together are not enough.
-func (t *transaction) makeRoom(size int64) (verdict, err error) {
-	limit := t.config.MaxBytes
+// spool, beside reserved bytes. The verdict is ErrFull, and nothing is removed, when all of them together are not enough.
+func (t *transaction) makeRoom(size, reserved int64) (verdict, err error) {
+	limit := t.config.MaxBytes - reserved
 	if t.bytes-t.yielding+size > limit {
 		return ErrFull, nil
 	}

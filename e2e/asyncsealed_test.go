@@ -52,7 +52,7 @@ func TestAnAcceptedCallIsSealedOnDiskAndDeliveredAfterARotation(t *testing.T) {
 			if body := string(s.Letter(t, x.LetterID).OriginalMessage.Body); (body == "") != (more != "") {
 				t.Errorf("the letter holds the body %q", body)
 			}
-			for _, name := range []string{"exchanges.db", "letters.db"} {
+			for _, name := range []string{"exchanges.db", "letters.db", "letters.journal"} {
 				file, err := os.ReadFile(filepath.Join(s.SpoolDir(), name))
 				must(t, err)
 				wantHidden(t, name, string(file), map[string]string{"query": "sealed-query", "body": "sealed-body", "field": "sealed-field", "answer": "sealed-answer-field"})

@@ -145,10 +145,9 @@ func TestWhatTheApplicationSentIsSealedOnDisk(t *testing.T) {
 	must(t, os.WriteFile(key, []byte(strings.Repeat("ab", 32)+"\n"), 0o600))
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, honoured), DLQ: "encryption_key: file:" + key})
 	id := s.Post(t, "/sales/orders?q=sealed-query", `{"order":"sealed-body"}`, "X-Own: sealed-field").LetterID()
-	file, err := os.ReadFile(filepath.Join(s.SpoolDir(), "letters.db"))
-	must(t, err)
+	file := folder(t, s.SpoolDir())
 	for _, word := range []string{"sealed-query", "sealed-body", "sealed-field"} {
-		if strings.Contains(string(file), word) {
+		if strings.Contains(file, word) {
 			t.Errorf("%s is on disk", word)
 		}
 	}
@@ -175,9 +174,8 @@ func TestAnOmittedBodyIsNotOnDiskAndNotReplayed(t *testing.T) {
 	s := Start(t, Setup{Adapters: Adapter("sales", up.URL, honoured), DLQ: "body: omit"})
 	id := s.Post(t, "/sales/orders", `{"order":"omitted"}`).LetterID()
 	hits := up.Count()
-	file, err := os.ReadFile(filepath.Join(s.SpoolDir(), "letters.db"))
-	must(t, err)
-	if strings.Contains(string(file), "omitted\"}") {
+	file := folder(t, s.SpoolDir())
+	if strings.Contains(file, "omitted\"}") {
 		t.Error("the body is on disk")
 	}
 	if l := s.Letter(t, id); l.OriginalMessage.BodyDigest == "" || len(l.OriginalMessage.Body) != 0 {

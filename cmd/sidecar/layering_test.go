@@ -17,7 +17,7 @@ const modulePath = "github.com/fsm-integrations/sidecar"
 
 // layers are the packages from the bottom up: imports point down only. Those on one line know nothing of each other.
 var layers = [][]string{
-	{"internal/groupcommit/pages", "internal/inject"},
+	{"internal/groupcommit/journal", "internal/groupcommit/pages", "internal/inject"},
 	{"internal/egress", "internal/groupcommit", "internal/recent", "internal/seal", "internal/secret", "internal/shared", "internal/wire", "internal/units", "."},
 	{"internal/problem", "internal/oauth", "internal/secret/vault", "internal/signature"},
 	{"dlq", "internal/accepted", "internal/alert", "internal/idempotency", "internal/jsonbody", "internal/telemetry"},

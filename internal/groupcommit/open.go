@@ -19,6 +19,7 @@ type Options struct {
 	MaxBatchBytes int           // most announced bytes in one commit, one operation may exceed it; default 4 MiB
 	Check         bool          // look at every page before the file is trusted; then a damaged one is ErrDamaged
 	CompactAbove  int64         // write a file anew at open that is larger than this and more than half empty; default never
+	Journal       *Journal      // see Append; nil: none
 }
 
 const (
@@ -66,6 +67,7 @@ func Open(path string, o Options) (*DB, error) {
 		_ = db.bolt.Close()
 		return nil, fmt.Errorf("sync the folder of %s: %w", path, err)
 	}
+	db.openJournal()
 	go db.write()
 	return db, nil
 }

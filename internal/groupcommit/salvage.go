@@ -41,8 +41,9 @@ func check(path string, timeout time.Duration) error {
 }
 
 // Salvage puts a new file in the place of the damaged one at path. The damaged one is kept, unchanged, under the name
-// it returns; salvage copies what can be read of it. Should salvage fail, or panic, there is no file at path any more
-// and aside is returned with the error. A crash in the middle leaves the damaged file where it was.
+// it returns; salvage copies what can be read of it. Should salvage fail, or panic, the new file is empty, or there is
+// none, and aside is returned with the error. The new file has lost the position in its journal, if it has one: all that
+// the journal still holds is applied once more. A crash in the middle leaves the damaged file where it was.
 //
 // Only when the damaged file cannot be moved aside, or another process uses it (ErrInUse), is aside empty.
 func Salvage(path string, now time.Time, salvage func(from *pages.File, to *bbolt.DB) error) (aside string, err error) {
@@ -53,14 +54,15 @@ func Salvage(path string, now time.Time, salvage func(from *pages.File, to *bbol
 	defer f.Close()
 	fresh := path + ".new"
 	failed := build(f, fresh, salvage)
+	absent := failed != nil && build(f, fresh, func(*pages.File, *bbolt.DB) error { return nil }) != nil
 	if aside, err = moveAside(path, now); err != nil {
 		_ = os.Remove(fresh)
 		return "", fmt.Errorf("move the damaged %s aside: %w", path, err)
 	}
-	if failed != nil {
+	if absent {
 		_, _ = os.Remove(path), os.Remove(fresh)
 	} else {
-		failed = os.Rename(fresh, path)
+		failed = errors.Join(failed, os.Rename(fresh, path))
 	}
 	return aside, errors.Join(failed, syncFolder(filepath.Dir(path)))
 }
@@ -78,6 +80,9 @@ func build(f *os.File, path string, salvage func(*pages.File, *bbolt.DB) error) 
 	}
 	defer to.Close() // closing twice is allowed
 	if err := salvage(pages.Open(f, info.Size()), to); err != nil {
+		return err
+	}
+	if err := to.Update(losePosition); err != nil {
 		return err
 	}
 	return errors.Join(to.Sync(), to.Close())

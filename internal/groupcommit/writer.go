@@ -16,7 +16,7 @@ func (db *DB) write() {
 		for {
 			var closed bool
 			batch, closed = db.take(batch[:0])
-			if len(batch) == 0 {
+			if len(batch) == 0 && !db.mustLand(closed) {
 				if closed {
 					return
 				}
@@ -57,6 +57,10 @@ func (db *DB) take(batch []*operation) (taken []*operation, closed bool) {
 
 // commit runs the batch and answers each operation, repeating without those that fail by themselves.
 func (db *DB) commit(batch []*operation) {
+	if len(batch) == 0 { // what the journal holds, alone
+		_, _ = db.attempt(nil)
+		return
+	}
 	for len(batch) > 0 {
 		failed, err := db.attempt(batch)
 		if failed < 0 {
@@ -71,30 +75,43 @@ func (db *DB) commit(batch []*operation) {
 }
 
 // attempt runs the batch in one transaction. failed is the index of an operation that failed, then err is its own
-// and nothing was written; or -1, then err is the commit's.
+// and nothing was written; or -1, then err is the commit's. What the journal holds comes first.
 func (db *DB) attempt(batch []*operation) (failed int, err error) {
 	failed = -1
-	if err := db.heal(); err != nil {
-		return failed, fmt.Errorf("commit: the disk has not recovered: %w", err)
-	}
 	err = db.update(func(tx *bbolt.Tx) error {
+		if err := db.land(tx); err != nil {
+			return err
+		}
 		for i, o := range batch {
 			if err := call(o.run, tx); err != nil {
 				failed = i
 				return err
 			}
 		}
+		if err := db.heal(); err != nil {
+			return fmt.Errorf("the disk has not recovered: %w", err)
+		}
 		return nil
 	})
 	if err != nil && failed < 0 {
 		db.suspect = true
+		db.landFailed()
 		err = fmt.Errorf("commit: %w", err)
 	}
 	return failed, err
 }
 
+// update is bbolt's, whose lock nobody gives back after a panic of its own: whoever asked for it again would wait forever.
 func (db *DB) update(fn func(*bbolt.Tx) error) (err error) {
-	defer recoverInto(&err)
+	if db.broken != nil {
+		return db.broken
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrPanic, p)
+			db.broken = err
+		}
+	}()
 	return db.bolt.Update(fn)
 }
 
@@ -108,7 +125,7 @@ func call(fn func(*bbolt.Tx) error, tx *bbolt.Tx) (err error) {
 // When the sync of the meta page fails, the kernel drops the page's dirty mark: memory shows the new tree, the disk may
 // hold the old one, and a later sync reports success without writing it. The next commit would then reuse pages the
 // disk's tree still needs, and a crash in its middle would lose everything. So both meta pages are written and
-// synced again before anything else is.
+// synced again before the next commit writes anything.
 func (db *DB) heal() (err error) {
 	if !db.suspect {
 		return nil
