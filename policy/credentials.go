@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 
 	"github.com/fsm-integrations/sidecar/internal/problem"
@@ -66,7 +67,9 @@ func credentials(a *Auth, h *Host, secrets *secret.Resolver) Stage {
 				return nil, err
 			}
 			if !fieldValue(value.Reveal()) {
-				return nil, credentialsUnavailable("A credential of this adapter holds a character that no HTTP field can carry.", nil)
+				unusable := fmt.Errorf("%s holds a character that no HTTP field can carry", ref)
+				h.live.noteCredentials(unusable)
+				return nil, credentialsUnavailable("A credential of this adapter cannot be used; the sidecar's log says which.", unusable)
 			}
 			x.attempt.Fields.Set(field, render(value.Reveal()))
 			return next(x)

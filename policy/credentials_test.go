@@ -62,6 +62,9 @@ func TestWithoutCredentialsTheCallFailsClosed(t *testing.T) {
 			if strings.Contains(p.Detail, "/") || strings.Contains(p.Detail, "CRED_") || strings.Contains(p.Error(), "two") {
 				t.Errorf("the answer says %q, the log %q", p.Detail, p.Error())
 			}
+			if name == "with a line break" && !strings.Contains(p.Error(), string(c.ref)) {
+				t.Errorf("the log does not name the reference: %q", p.Error())
+			}
 		})
 	}
 }
