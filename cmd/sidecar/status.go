@@ -53,10 +53,10 @@ func (a *app) printStatus(s proxy.Status) {
 		state = "ready"
 	}
 	a.printf("sidecar %s: %s, started %s\n\n", printable(s.Version), state, stamp(s.Started))
-	t := newTable("ADAPTER", "ID", "VERSION", "UPSTREAM", "HEALTH", "CHECK", "BREAKER", "LIMIT", "CALLS", "IN FLIGHT", "LETTERS")
+	t := newTable("ADAPTER", "ID", "VERSION", "UPSTREAM", "CHECK", "BREAKER", "LIMIT", "CALLS", "IN FLIGHT", "LETTERS", "HEALTH")
 	for _, ad := range s.Adapters {
-		t.AppendRow(table.Row{dash(ad.Name), dash(ad.ID), dash(ad.Version), dash(ad.Upstream), healthCell(ad), checkCell(ad.Check),
-			breakerCell(ad.Breaker), limiterCell(ad.Limiter), callsCell(ad.Totals), ad.InFlight, ad.OpenLetter})
+		t.AppendRow(table.Row{dash(ad.Name), dash(ad.ID), dash(ad.Version), dash(ad.Upstream), checkCell(ad.Check), breakerCell(ad.Breaker),
+			limiterCell(ad.Limiter), callsCell(ad.Totals), ad.InFlight, ad.OpenLetter, healthCell(ad)}) // what may be a sentence is last
 	}
 	a.printf("%s\n\nspool   %s\n", t.Render(), spoolLine(s.Spool))
 	if s.Accepted != nil {
