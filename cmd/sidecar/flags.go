@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fsm-integrations/sidecar/internal/admin"
 	"github.com/fsm-integrations/sidecar/internal/secret"
@@ -96,3 +97,44 @@ func (f *format) String() string { return string(*f) }
 func (*format) Type() string { return "FORMAT" }
 
 func (f format) json() bool { return f == "json" }
+
+// once is the value of a flag that takes one text. Of two the last would count and the first be forgotten: manifests
+// that are not printed, letters that are not sent.
+type once struct {
+	pflag.Value
+	given bool
+}
+
+// Set implements pflag.Value.
+func (o *once) Set(s string) error {
+	if o.given {
+		return errors.New("is given already, and takes one value")
+	}
+	o.given = true
+	return o.Value.Set(s)
+}
+
+// onceEach lets the text flags of a command and its children be given once.
+func onceEach(c *cobra.Command) {
+	for _, flags := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) {
+			if _, done := f.Value.(*once); !done && f.Value.Type() == "string" {
+				f.Value = &once{Value: f.Value}
+			}
+		})
+	}
+	for _, child := range c.Commands() {
+		onceEach(child)
+	}
+}
+
+// wrongFlag says what a flag takes, where the library quotes the functions of Go.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		takes := map[string]string{"float64": "a number, such as 5", "int": "a whole number", "duration": "a duration, such as 10m"}
+		if want := takes[invalid.GetFlag().Value.Type()]; want != "" {
+			return usagef(cmd, "--%s: %s is not %s", invalid.GetFlag().Name, quoted(invalid.GetValue()), want)
+		}
+	}
+	return usagef(cmd, "%s", err)
+}

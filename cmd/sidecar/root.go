@@ -26,10 +26,11 @@ Exit codes: 0 done, 1 the thing asked about is not well, 2 usage, 3 the sidecar 
 		Args:              known,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%s", err) })
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(newRunCommand(a), newValidateCommand(a), newExplainCommand(a), newDemoCommand(a),
 		newStatusCommand(a), newHealthCommand(a), newDLQCommand(a), newBreakerCommand(a), newLogLevelCommand(a),
 		newSecretsCommand(a), newInjectCommand(a), newVersionCommand(a))
+	onceEach(root)
 	return root
 }
 
