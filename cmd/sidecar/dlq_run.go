@@ -75,7 +75,11 @@ func newRun(now time.Time) string {
 func (r *replay) announce(letters int) {
 	switch {
 	case r.done > 0:
-		fmt.Fprintf(r.app.stderr, "sidecar: continuing run %s: %d done, %d to go\n", r.options.Run, r.done, letters)
+		again := ""
+		if letters == 0 {
+			again = "; what failed in it goes into another run (without --run)"
+		}
+		fmt.Fprintf(r.app.stderr, "sidecar: continuing run %s: %d done, %d to go%s\n", r.options.Run, r.done, letters, again)
 	case r.options.Run != "" && letters > 0 && !r.options.DryRun:
 		fmt.Fprintf(r.app.stderr, "sidecar: new run %s: %s\n", r.options.Run, plural(letters, "letter"))
 	}
