@@ -67,8 +67,8 @@ func TestAdminBehindASocketAndAToken(t *testing.T) {
 	s.MustCommand(t, "breaker", "open", "sales", "--who", "ann")
 	s.MustCommand(t, "dlq", "discard", id, "--yes", "--who", "ann")
 	s.Setup.Env = []string{"SIDECAR_ADMIN_TOKEN=" + adminToken + "-wrong"}
-	if r := s.Command(t, "status"); r.Code != 1 {
-		t.Errorf("with another token: %d", r.Code)
+	if r := s.Command(t, "status"); r.Code != 1 || !strings.Contains(r.Stderr, "given is another") {
+		t.Errorf("with another token: %d %s", r.Code, r.Stderr)
 	}
 	s.Term()
 	s.Wait(patience)

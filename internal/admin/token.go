@@ -50,11 +50,11 @@ func (s *server) withoutToken(r *http.Request, rt route) *Problem {
 	case ok:
 		return nil
 	}
-	p := refuse(http.StatusUnauthorized, "this sidecar wants its admin token; commands take it from SIDECAR_ADMIN_TOKEN or --admin-token-file")
-	reason := "a wrong token"
+	reason, said := "a wrong token", "this sidecar wants its admin token, and the one it was given is another"
 	if presented(r) == "" {
-		reason = "no token"
+		reason, said = "no token", "this sidecar wants its admin token"
 	}
+	p := refuse(http.StatusUnauthorized, said+"; commands take it from SIDECAR_ADMIN_TOKEN or --admin-token-file")
 	s.audit(r, unknownName, event{action: "sign in", outcome: "refused", reason: reason}, nil)
 	return p
 }
