@@ -102,7 +102,7 @@ func open(path string, c Config) (*Spool, error) {
 	s := &Spool{config: c, tally: newTally(maphash.MakeSeed()), ready: make(chan struct{}, 1)}
 	db, err := groupcommit.Open(path, groupcommit.Options{Check: true, CompactAbove: compactAbove, Journal: s.journal()})
 	if err != nil {
-		return nil, fmt.Errorf("open the spool: %w", err)
+		return nil, fmt.Errorf("open the spool (dlq.dir): %w", err)
 	}
 	s.db = db
 	if err := s.load(context.Background()); err != nil {

@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/fsm-integrations/sidecar/internal/config"
+	"github.com/fsm-integrations/sidecar/internal/problem"
 	"github.com/fsm-integrations/sidecar/policy"
 )
 
@@ -44,6 +46,9 @@ func Find(doc *config.Document, method, rawURL string) (Found, error) {
 		}
 	}
 	a, prefix, target, p := s.find(came, asked, u.Host)
+	if p != nil && p.Kind == problem.NoAdapter {
+		return Found{}, fmt.Errorf("no adapter takes %s, by path or by Host; there are %s", rawURL, strings.Join(slices.Sorted(maps.Keys(byName)), ", "))
+	}
 	if p != nil {
 		return Found{}, fmt.Errorf("no adapter takes %s: %s", rawURL, p.Detail)
 	}

@@ -128,6 +128,8 @@ func bounds(text string, v reflect.Value, f *field) string {
 		return "must not be empty"
 	case len(f.enum) > 0 && !slices.Contains(f.enum, text):
 		return quote(text) + " is not one of " + list(f.enum) + meant(text, f.enum)
+	case f.pattern == "^file:." && text != "" && !strings.HasPrefix(text, "file:"):
+		return "is not a reference to a file; write file:" + text
 	case f.pattern != "" && text != "" && !regexp.MustCompile(f.pattern).MatchString(text):
 		return quote(text) + " does not match " + f.pattern
 	case f.format == "url" && text != "" && !webURL(text):
