@@ -27,7 +27,7 @@ import (
 const (
 	imageVersion = "9.8.7-e2e"
 	imageCommit  = "0123456789ab"
-	imageLimit   = 30 << 20 // bytes, uncompressed
+	imageLimit   = 30_000_000 // bytes, uncompressed
 )
 
 // foreign is, by the architecture of this machine, the other one that the image is built for, and who runs it here.
