@@ -16,11 +16,13 @@ if [ ! -x "$cache/kustomize" ]; then
 	GOFLAGS= GOBIN="$cache" go install "sigs.k8s.io/kustomize/kustomize/v5@$kustomize"
 fi
 
-if [ ! -f "$kinds/podmonitors.yaml" ]; then
-	echo "e2e: fetching the PodMonitor kind of the Prometheus operator $prometheus_operator"
+if [ ! -f "$kinds/podmonitors.yaml" ] || [ ! -f "$kinds/prometheusrules.yaml" ]; then
+	echo "e2e: fetching the kinds of the Prometheus operator $prometheus_operator"
 	module=$(GOFLAGS= go mod download -json "github.com/prometheus-operator/prometheus-operator@$prometheus_operator")
 	folder=$(echo "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-	install -m 644 "$folder/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml" "$kinds/podmonitors.yaml"
+	for kind in podmonitors prometheusrules; do
+		install -m 644 "$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$kinds/$kind.yaml"
+	done
 fi
 
 if [ ! -x "$cache/kube-apiserver" ] || ! cmp -s go.mod "$kinds/go.mod"; then

@@ -51,11 +51,13 @@ func TestKubernetes(t *testing.T) {
 // furnish makes the namespaces and applies k8s/inject, and returns when it works.
 func (c *cluster) furnish(t *testing.T) {
 	t.Helper()
-	c.mustApply(t, objectsIn(t, filepath.Join("..", ".cache", "kube", "podmonitors.yaml"))...)
-	within(t, clusterPatience, "the kind PodMonitor to be served", func() bool {
-		status, _, err := c.try(http.MethodGet, "/apis/monitoring.coreos.com/v1/namespaces/default/podmonitors", "", nil)
-		return err == nil && status == http.StatusOK
-	})
+	for _, kind := range []string{"podmonitors", "prometheusrules"} {
+		c.mustApply(t, objectsIn(t, filepath.Join("..", ".cache", "kube", kind+".yaml"))...)
+		within(t, clusterPatience, "the kind "+kind+" to be served", func() bool {
+			status, _, err := c.try(http.MethodGet, "/apis/monitoring.coreos.com/v1/namespaces/default/"+kind, "", nil)
+			return err == nil && status == http.StatusOK
+		})
+	}
 	for _, name := range []string{restricted, labelled, plain} {
 		c.mustApply(t, namespace(name), object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "default", "namespace": name}})
 		for _, account := range objectsIn(t, filepath.Join(manifests, "base", "serviceaccount.yaml")) {

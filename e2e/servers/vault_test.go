@@ -263,7 +263,7 @@ func TestSecretsThatAreReadAtTheStartMayBeInVault(t *testing.T) {
 	began := time.Now()
 	r := e2e.Run(t, s.Dir, nil, "run", "--config", s.ConfigFile)
 	v.resume()
-	if r.Code != 1 || !strings.Contains(r.Stdout+r.Stderr, "dlq.encryption_key: read the key that seals letters: vault:integrations/letters#key: Vault ") || time.Since(began) > 15*time.Second {
+	if r.Code != 1 || !strings.Contains(r.Stdout+r.Stderr, "dlq.encryption_key: read the key that seals: vault:integrations/letters#key: Vault ") || time.Since(began) > 15*time.Second {
 		t.Errorf("without Vault run ends with %d after %s:\n%s%s", r.Code, time.Since(began), r.Stdout, r.Stderr)
 	}
 }
