@@ -95,14 +95,14 @@ async function poll() {
 let last = null, spool = "";
 
 function heard(event) {
-  const first = !state.status;
+  const first = !state.status, unlocked = state.trying;
   setClock(event.now);
   Object.assign(state, { status: event.status, connected: true, heard: Date.now(), lost: "", locked: "", trying: false });
   if (event.last_exchange !== last) { last = event.last_exchange; recent(); }
   const now = JSON.stringify([event.status.spool.letters, event.status.spool.bytes, event.status.spool.oldest]);
   if (now !== spool) { spool = now; if (state.view === "letters") letters.refresh(); }
   configuration.heard();
-  if (first) route();
+  if (first || unlocked) route(); // what the view asked for while it was locked was refused
   changed();
 }
 
