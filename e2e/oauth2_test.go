@@ -175,7 +175,7 @@ func TestAProviderThatRefusesEveryTokenIsNotFetchedFor(t *testing.T) {
 
 func TestTokensAndClientSecretsStayWhereTheyBelong(t *testing.T) {
 	t.Parallel()
-	hidden := map[string]string{"client secret": "canary-client-secret-7e:+", "wrong client secret": "canary-wrong-secret-3c", "token": "canary-token-1"}
+	hidden := map[string]string{"client secret": "canary-client-secret-7e:+", "wrong client secret": "canary-wrong-secret-3c", "token": "canary-token-"} // each fetch has its number, and adapters call in any order
 	tokens := newTokenServer(t, hidden["client secret"], time.Hour)
 	odd := newTokenServer(t, "", time.Hour)
 	odd.trouble = func(w http.ResponseWriter, r *http.Request) {
