@@ -12,7 +12,6 @@ type Credential struct {
 	Value  string // the whole value of the field
 	User   string // user name, of HTTP Basic only
 	Secret string // the secret inside of Value, as an adapter's configuration refers to it
-	open   bool
 }
 
 // Bearer demands Authorization: Bearer token.
@@ -31,16 +30,11 @@ func Header(name, value string) Credential {
 	return Credential{Field: name, Value: value, Secret: value}
 }
 
-// Open demands nothing.
-func Open() Credential { return Credential{open: true} }
-
 // Set puts the credential on a request, for callers that go to the system directly.
 func (c Credential) Set(h http.Header) {
-	if !c.open {
-		h.Set(c.Field, c.Value)
-	}
+	h.Set(c.Field, c.Value)
 }
 
 func (c Credential) accepts(h http.Header) bool {
-	return c.open || subtle.ConstantTimeCompare([]byte(h.Get(c.Field)), []byte(c.Value)) == 1
+	return subtle.ConstantTimeCompare([]byte(h.Get(c.Field)), []byte(c.Value)) == 1
 }

@@ -79,9 +79,6 @@ func build(p provider, set Setting, seed uint64) *System {
 // Credential is what callers must present.
 func (s *System) Credential() Credential { return s.credential }
 
-// Signature is what the system verifies; without a secret it verifies nothing.
-func (s *System) Signature() Signature { return s.signature }
-
 // Honours reports whether the system drops duplicates by idempotency key.
 func (s *System) Honours() bool { return s.provider.honours }
 
